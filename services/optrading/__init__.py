@@ -1,0 +1,1 @@
+"""Whole chains of Indian index options: collected, stored, analysed and served."""

@@ -1,0 +1,1 @@
+"""Analytics: volatilities, Greeks and summaries of every chain, computed once per snapshot."""

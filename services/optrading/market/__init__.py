@@ -1,0 +1,1 @@
+"""Pure values that every service shares: chains, indices, buckets, strikes. No I/O."""
