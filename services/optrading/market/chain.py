@@ -69,7 +69,8 @@ class Legs:
 
     def known(self) -> NDArray[np.bool_]:
         """Return, shape (N,), which legs have at least one known value."""
-        return ~np.logical_and.reduce([np.isnan(values) for values in self.columns()])
+        known: NDArray[np.bool_] = ~np.isnan(np.stack(self.columns())).all(axis=0)
+        return known
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Self:
         """Return these rows only."""

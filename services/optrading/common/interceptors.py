@@ -1,0 +1,134 @@
+"""What happens around every call: who may call, what an error looks like, and answers that are ready bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import grpc
+import structlog
+from grpc_status import rpc_status
+
+from optrading.common.access import Access
+from optrading.common.errors import PermissionDenied, ServiceError
+from optrading.common.tls import workload_of
+
+if TYPE_CHECKING:  # generic only in the stubs
+    Context = grpc.aio.ServicerContext[Any, Any]
+    Handler = grpc.RpcMethodHandler[Any, Any]
+    Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+
+log = structlog.get_logger()
+
+REFLECTION_CALLERS = frozenset({"gateway"})
+"""Reflection is asked for by users, through the gateway."""
+
+
+def ready_or_message(answer: Any) -> bytes:
+    """Serialize an answer, or pass it on when it is serialized already."""
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+
+async def abort(context: Context, error: ServiceError) -> None:
+    """End the call with `error` as google.rpc.Status.
+
+    Raises:
+        grpc.aio.AbortError: Always; grpcio's way of ending a call.
+    """
+    await context.abort_with_status(rpc_status.to_status(error.to_status()))
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps every method of the contract that this server has.
+
+    A caller that the method's access rule does not name is refused before the request is read. A ServiceError becomes
+    a google.rpc.Status; any other exception becomes INTERNAL with a log id, and nothing of it leaves the service.
+    """
+
+    def __init__(self, contract: Mapping[str, Access], trust_domain: str, check_peers: bool) -> None:
+        """Take the contract's rules; `check_peers` is off where a sidecar does mTLS and enforces the same rules."""
+        self._contract = contract
+        self._trust_domain = trust_domain
+        self._check_peers = check_peers
+
+    async def intercept_service(self, continuation: Continuation, details: grpc.HandlerCallDetails) -> Handler | None:
+        """Return the wrapped handler of this call's method; an unknown method stays unknown."""
+        handler = await continuation(details)
+        if handler is None:
+            return None
+        method = str(details.method)
+        access = self._contract.get(method)
+        if access is None:
+            return self._wrap_foreign(method, handler)
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(access, handler.unary_stream),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=ready_or_message,
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(access, handler.unary_unary),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=ready_or_message,
+        )
+
+    def _unary(self, access: Access, behavior: Any) -> Callable[[Any, Context], Awaitable[Any]]:
+        async def call(request: Any, context: Context) -> Any:
+            try:
+                self._admit(context, access.callers, access.method)
+                return await behavior(request, context)
+            except Exception as error:
+                await self._end(context, access.method, error)
+
+        return call
+
+    def _stream(self, access: Access, behavior: Any) -> Callable[[Any, Context], AsyncIterator[Any]]:
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            try:
+                self._admit(context, access.callers, access.method)
+                async for answer in behavior(request, context):
+                    yield answer
+            except Exception as error:
+                await self._end(context, access.method, error)
+
+        return call
+
+    def _wrap_foreign(self, method: str, handler: Handler) -> Handler:
+        """Health is for every workload of the mesh (mTLS has proved that it is one); reflection for the gateway."""
+        if not method.startswith("/grpc.reflection.") or handler.stream_stream is None:
+            return handler
+        behavior: Any = handler.stream_stream
+
+        async def call(requests: Any, context: Context) -> AsyncIterator[Any]:
+            try:
+                self._admit(context, REFLECTION_CALLERS, method)
+            except ServiceError as error:
+                await abort(context, error)
+            async for answer in behavior(requests, context):
+                yield answer
+
+        return grpc.stream_stream_rpc_method_handler(
+            call, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer
+        )
+
+    def _admit(self, context: Context, callers: frozenset[str], method: str) -> None:
+        if not self._check_peers:
+            return
+        identities = context.auth_context().get("peer_spiffe_id", [])
+        names = {workload_of(identity.decode(errors="replace"), self._trust_domain) for identity in identities}
+        if len(names) != 1 or not names & callers:
+            raise PermissionDenied(
+                f"{method} may be called by {', '.join(sorted(callers))}, not by this peer", reason="CALLER_NOT_ALLOWED"
+            )
+
+    async def _end(self, context: Context, method: str, error: Exception) -> None:
+        if isinstance(error, grpc.aio.AbortError):
+            raise error
+        if isinstance(error, ServiceError):
+            await abort(context, error)
+        log_id = uuid4().hex
+        log.error("call_failed", method=method, log_id=log_id, exc_info=error)
+        await abort(
+            context, ServiceError(f"internal error; the log has it under {log_id}", metadata={"log_id": log_id})
+        )

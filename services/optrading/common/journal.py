@@ -1,0 +1,176 @@
+"""An append-only table of serialized snapshots: the collector's outbox and storage's record.
+
+Rows are keyed by (index, epoch, sequence) and carry a CRC-32 of their bytes, which is checked at every read: SQLite
+does not notice a flipped bit. Methods are synchronous, for one thread; writes belong inside `database.transaction`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from optrading.common.errors import DataLoss
+from optrading.market.chain import ORIGIN, Position
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS snapshot (
+  row_id INTEGER PRIMARY KEY,
+  index_name TEXT NOT NULL,
+  epoch INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  event_time_us INTEGER NOT NULL,
+  receive_time_us INTEGER NOT NULL,
+  leg_count INTEGER NOT NULL,
+  traceparent TEXT NOT NULL,
+  crc32 INTEGER NOT NULL,
+  payload BLOB NOT NULL,
+  UNIQUE (index_name, epoch, sequence)
+) STRICT;
+CREATE TABLE IF NOT EXISTS cursor (
+  name TEXT PRIMARY KEY,
+  epoch INTEGER NOT NULL,
+  sequence INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS note (
+  name TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+_COLUMNS = "index_name, epoch, sequence, event_time_us, receive_time_us, leg_count, traceparent, crc32, payload"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One serialized snapshot.
+
+    Attributes:
+        index: Index symbol.
+        position: Its place.
+        event_time_us: Event time, microseconds since 1970 UTC.
+        receive_time_us: Receive time, microseconds since 1970 UTC.
+        leg_count: Legs with at least one known value.
+        traceparent: W3C trace context of its collection; may be empty.
+        payload: Serialized optrading.market.v1.ChainSnapshot.
+    """
+
+    index: str
+    position: Position
+    event_time_us: int
+    receive_time_us: int
+    leg_count: int
+    traceparent: str
+    payload: bytes
+
+
+class Journal:
+    """The table and its cursors, on a connection that the caller owns."""
+
+    def __init__(self, connection: sqlite3.Connection, *, create: bool = True) -> None:
+        """Use `connection`; make the tables unless they are known to be there."""
+        self._connection = connection
+        if create:
+            connection.executescript(_SCHEMA)
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Add `records`.
+
+        Raises:
+            sqlite3.IntegrityError: A position is there already.
+        """
+        self._connection.executemany(
+            f"INSERT INTO snapshot ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (r.index, *r.position, r.event_time_us, r.receive_time_us, r.leg_count, r.traceparent,
+                 zlib.crc32(r.payload), r.payload)
+                for r in records
+            ],
+        )  # fmt: skip
+
+    def read_after(self, index: str, position: Position, limit: int) -> list[Record]:
+        """Return up to `limit` records of `index` after `position`, in order.
+
+        Raises:
+            DataLoss: A row does not match its CRC.
+        """
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM snapshot WHERE index_name = ? AND (epoch, sequence) > (?, ?)"
+            " ORDER BY epoch, sequence LIMIT ?",
+            (index, *position, limit),
+        )
+        return [_record(row) for row in rows]
+
+    def last(self, index: str) -> Record | None:
+        """Return the newest record of `index`.
+
+        Raises:
+            DataLoss: The row does not match its CRC.
+        """
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM snapshot WHERE index_name = ? ORDER BY epoch DESC, sequence DESC LIMIT 1", (index,)
+        )
+        return next((_record(row) for row in rows), None)
+
+    def first_position(self, index: str) -> Position | None:
+        """Return the oldest position of `index` that is kept."""
+        row = self._connection.execute(
+            "SELECT epoch, sequence FROM snapshot WHERE index_name = ? ORDER BY epoch, sequence LIMIT 1", (index,)
+        ).fetchone()
+        return Position(*row) if row else None
+
+    def indices(self) -> list[str]:
+        """Return the indices that have records, by name."""
+        return [name for (name,) in self._connection.execute("SELECT DISTINCT index_name FROM snapshot ORDER BY 1")]
+
+    def last_epoch(self) -> int:
+        """Return the greatest epoch that has a record or a cursor; 0 when there is none."""
+        (epoch,) = self._connection.execute(
+            "SELECT max(coalesce((SELECT max(epoch) FROM snapshot), 0), coalesce((SELECT max(epoch) FROM cursor), 0))"
+        ).fetchone()
+        return int(epoch)
+
+    def trim(self, index: str, up_to: Position, received_before_us: int) -> int:
+        """Remove records of `index` up to `up_to` received before an instant, except the newest one.
+
+        Returns:
+            How many were removed.
+        """
+        return self._connection.execute(
+            "DELETE FROM snapshot WHERE index_name = ?1 AND (epoch, sequence) <= (?2, ?3) AND receive_time_us < ?4"
+            " AND row_id <> (SELECT row_id FROM snapshot WHERE index_name = ?1"
+            " ORDER BY epoch DESC, sequence DESC LIMIT 1)",
+            (index, *up_to, received_before_us),
+        ).rowcount
+
+    def cursor(self, name: str) -> Position:
+        """Return the position kept under `name`; ORIGIN when there is none."""
+        row = self._connection.execute("SELECT epoch, sequence FROM cursor WHERE name = ?", (name,)).fetchone()
+        return Position(*row) if row else ORIGIN
+
+    def set_cursor(self, name: str, position: Position) -> None:
+        """Keep `position` under `name`."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO cursor (name, epoch, sequence) VALUES (?, ?, ?)", (name, *position)
+        )
+
+    def note(self, name: str) -> str | None:
+        """Return the text kept under `name`."""
+        row = self._connection.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else None
+
+    def set_note(self, name: str, value: str) -> None:
+        """Keep `value` under `name`."""
+        self._connection.execute("INSERT OR REPLACE INTO note (name, value) VALUES (?, ?)", (name, value))
+
+
+def _record(row: tuple[str, int, int, int, int, int, str, int, bytes]) -> Record:
+    index, epoch, sequence, event_time_us, receive_time_us, leg_count, traceparent, crc32, payload = row
+    if zlib.crc32(payload) != crc32:
+        raise DataLoss(
+            f"the journal's row {index} {epoch}/{sequence} does not match its checksum",
+            reason="DAMAGED_JOURNAL",
+            metadata={"index": index, "epoch": str(epoch), "sequence": str(sequence)},
+        )
+    return Record(index, Position(epoch, sequence), event_time_us, receive_time_us, leg_count, traceparent, payload)
