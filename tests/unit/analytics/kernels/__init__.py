@@ -1,0 +1,1 @@
+"""Tests of the analytics kernels: pure and property-based; the goldens need the real data."""
