@@ -1,0 +1,1 @@
+"""The mesh on one machine: certificates, ports, credentials, processes."""
