@@ -77,8 +77,14 @@ def price_and_greeks(
         usable &= (each > 0) & np.isfinite(each)
     # what an infinity or a zero makes of the arithmetic is overwritten by NaN, so it need not be reported
     with np.errstate(all="ignore"):
-        rows = (np.where(usable, forward, np.nan), strike, sigma, time, rate)
-        columns = _columns(*(each.ravel() for each in rows), call.ravel())
+        columns = _columns(
+            np.where(usable, forward, np.nan).ravel(),
+            strike.ravel(),
+            sigma.ravel(),
+            time.ravel(),
+            rate.ravel(),
+            call.ravel(),
+        )
     return Greeks(*(column.reshape(forward.shape) for column in columns))
 
 

@@ -12,7 +12,7 @@ Source: after P. Jaeckel (2015), "Let's be rational", Wilmott 75, with our own o
 """
 
 import numpy as np
-from scipy.special import erfcx, ndtri  # type: ignore[import-untyped, unused-ignore]  # scipy ships no types
+from scipy.special import erfcx, ndtri
 
 from .arrays import BoolLike, Bools, Codes, FloatLike, Floats
 from .normalised_black import SQRT_HALF, SQRT_TWO_PI, normalised_black, normalised_log_moneyness

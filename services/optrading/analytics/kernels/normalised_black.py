@@ -15,7 +15,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import erfcx  # type: ignore[import-untyped, unused-ignore]  # scipy ships no types
+from scipy.special import erfcx
 
 from .arrays import Floats
 

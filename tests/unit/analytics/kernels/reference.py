@@ -48,7 +48,7 @@ def implied_vol(
 
         for _ in range(8):
             value, slope = value_and_slope(s)
-            # near the maximum the distance to it, elsewhere the value: the logarithm of the small one is nearly straight
+            # the logarithm of what is small, the value or its distance to the maximum, is nearly straight
             if time_value > top / 2:
                 step = (mpmath.log(top - value) - mpmath.log(top - time_value)) * (top - value) / slope
             else:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mpmath import mp, mpf
+
 from optrading.analytics.kernels.black76 import Greeks, price_and_greeks
 
 from . import reference

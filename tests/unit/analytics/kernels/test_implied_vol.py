@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from optrading.analytics.kernels.black76 import price_and_greeks
 from optrading.analytics.kernels.implied_vol import implied_vol
 from optrading.analytics.kernels.status import LegStatus

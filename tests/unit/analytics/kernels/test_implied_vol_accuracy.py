@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 from mpmath import mpf
+
 from optrading.analytics.kernels.implied_vol import implied_vol
 from optrading.analytics.kernels.status import LegStatus
 
