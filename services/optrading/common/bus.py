@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import structlog
 from google.protobuf import json_format
+from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from redis.typing import EncodableT, FieldT
@@ -41,8 +42,8 @@ def stream_of(event_type: str) -> str:
 class EventBus:
     """Sends what an outbox holds, in order, at least once."""
 
-    def __init__(self, redis_url: str, outbox: Outbox, worker: Worker) -> None:
-        """Send to the Redis at `redis_url`; `worker` is the thread that owns the outbox's connection."""
+    def __init__(self, redis_url: SecretStr | None, outbox: Outbox, worker: Worker) -> None:
+        """Send to the Redis at `redis_url`, if there is one; only the thread of `worker` may touch the outbox."""
         self._redis_url = redis_url
         self._outbox = outbox
         self._worker = worker
@@ -53,9 +54,16 @@ class EventBus:
         self._wake.set()
 
     async def run(self) -> None:
-        """Send until cancelled. A Redis that is away is tried again, ever less often, up to every five seconds."""
+        """Send until cancelled. A Redis that is away is tried again, ever less often, up to every five seconds.
+
+        Without a Redis there is nothing to do, and it returns.
+        """
+        if self._redis_url is None:
+            return
         retry_s = _FIRST_RETRY_S
-        async with Redis.from_url(self._redis_url, socket_timeout=5, socket_connect_timeout=2) as redis:
+        async with Redis.from_url(
+            self._redis_url.get_secret_value(), socket_timeout=5, socket_connect_timeout=2
+        ) as redis:
             while True:
                 try:
                     await self._send_pending(redis)

@@ -137,12 +137,19 @@ class Journal:
         Returns:
             How many were removed.
         """
-        return self._connection.execute(
+        removed = self._connection.execute(
             "DELETE FROM snapshot WHERE index_name = ?1 AND (epoch, sequence) <= (?2, ?3) AND receive_time_us < ?4"
             " AND row_id <> (SELECT row_id FROM snapshot WHERE index_name = ?1"
-            " ORDER BY epoch DESC, sequence DESC LIMIT 1)",
+            " ORDER BY epoch DESC, sequence DESC LIMIT 1) RETURNING epoch, sequence",
             (index, *up_to, received_before_us),
-        ).rowcount
+        ).fetchall()
+        if removed:
+            self.set_cursor(_trimmed(index), max(Position(*row) for row in removed))
+        return len(removed)
+
+    def trimmed(self, index: str) -> Position:
+        """Return the greatest position of `index` that was trimmed away; ORIGIN when nothing was."""
+        return self.cursor(_trimmed(index))
 
     def cursor(self, name: str) -> Position:
         """Return the position kept under `name`; ORIGIN when there is none."""
@@ -163,6 +170,10 @@ class Journal:
     def set_note(self, name: str, value: str) -> None:
         """Keep `value` under `name`."""
         self._connection.execute("INSERT OR REPLACE INTO note (name, value) VALUES (?, ?)", (name, value))
+
+
+def _trimmed(index: str) -> str:
+    return f"trimmed/{index}"
 
 
 def _record(row: tuple[str, int, int, int, int, int, str, int, bytes]) -> Record:

@@ -39,13 +39,16 @@ class Notice:
 class Outbox:
     """The table of notices to send, on a connection that the caller owns. Synchronous, for one thread."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        """Use `connection`; make the table if it is not there."""
+    def __init__(self, connection: sqlite3.Connection, *, enabled: bool) -> None:
+        """Use `connection`; make the table if it is not there. Without a bus (not `enabled`) nothing is kept."""
         self.connection = connection
+        self._enabled = enabled
         connection.executescript(_SCHEMA)
 
     def add(self, notices: Iterable[Notice]) -> None:
         """Add `notices`; belongs inside the transaction of what they tell of."""
+        if not self._enabled:
+            return
         self.connection.executemany(
             "INSERT INTO outbox (traceparent, event) VALUES (?, ?)",
             [(notice.traceparent, notice.event.SerializeToString()) for notice in notices],

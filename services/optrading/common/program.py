@@ -46,8 +46,20 @@ def configure_logging(service: str, log_format: str, log_level: str) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
 
 
-def run_program(service: str, kind: type[SettingsT], main: Callable[[SettingsT], Awaitable[None]]) -> int:
+def run_program(
+    service: str,
+    kind: type[SettingsT],
+    main: Callable[[SettingsT], Awaitable[None]],
+    *,
+    expected: tuple[type[Exception], ...] = (),
+) -> int:
     """Read the settings of `service`, run `main` with them, and return the exit code.
+
+    Args:
+        service: Name in logs and messages.
+        kind: Class of its settings.
+        main: Does the work until the program is to end.
+        expected: Errors of this service, besides `EXPECTED`, that a person can mend.
 
     Returns:
         0 after an orderly end, 1 when the program could not do its work; the reason is one line on stderr.
@@ -56,11 +68,13 @@ def run_program(service: str, kind: type[SettingsT], main: Callable[[SettingsT],
     configure_logging(service, settings.log_format, settings.log_level)
     configure_tracing(service)
 
+    known: tuple[type[Exception], ...] = (*EXPECTED, *expected)
+
     async def run() -> int:
         code = 0
         try:
             await main(settings)
-        except* EXPECTED as group:
+        except* known as group:
             for error in _leaves(group):
                 print(f"{service}: {error}", file=sys.stderr)
             code = 1

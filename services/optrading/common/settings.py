@@ -78,15 +78,23 @@ SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
 
 def read_settings(kind: type[SettingsT]) -> SettingsT:
-    """Read `kind` from the environment; a wrong value ends the program with one line per value.
+    """Read `kind` from the environment; a wrong value ends the program with one line per value, secrets unshown.
 
     Raises:
         SystemExit: With 2 when a value is wrong.
     """
+    secrets = {
+        str(field.validation_alias or name)
+        for name, field in kind.model_fields.items()
+        if "SecretStr" in str(field.annotation)
+    }
     try:
         return kind()
     except ValidationError as error:
         for problem in error.errors():
+            # Pydantic's `input` is the raw text even for a secret, and all of the values for a rule about several.
+            field = str(problem["loc"][0]) if problem["loc"] else ""
             name = "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"{name}={problem.get('input')!r}: {problem['msg']}", file=sys.stderr)
+            shown = f"{name}={problem.get('input')!r}" if field and field not in secrets else name or "settings"
+            print(f"{shown}: {problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)
         raise SystemExit(2) from None

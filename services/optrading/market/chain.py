@@ -69,8 +69,7 @@ class Legs:
 
     def known(self) -> NDArray[np.bool_]:
         """Return, shape (N,), which legs have at least one known value."""
-        known: NDArray[np.bool_] = ~np.isnan(np.stack(self.columns())).all(axis=0)
-        return known
+        return np.asarray(~np.isnan(np.stack(self.columns())).all(axis=0), dtype=np.bool_)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Self:
         """Return these rows only."""

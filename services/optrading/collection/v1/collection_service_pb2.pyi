@@ -65,6 +65,8 @@ class IndexListing(google.protobuf.message.Message):
     EVENT_TIME_FIELD_NUMBER: builtins.int
     SPOT_INR_FIELD_NUMBER: builtins.int
     EXPIRIES_FIELD_NUMBER: builtins.int
+    CLOCK_TIME_FIELD_NUMBER: builtins.int
+    FINISHED_FIELD_NUMBER: builtins.int
     index: builtins.str
     """Index symbol, such as `NIFTY`."""
     source: builtins.str
@@ -75,6 +77,8 @@ class IndexListing(google.protobuf.message.Message):
     """Sequence of the newest chain; 0 before the first."""
     spot_inr: builtins.float
     """Newest value of the index, rupees; NaN when unknown."""
+    finished: builtins.bool
+    """The feed has nothing more; the newest chain stays what it is."""
     @property
     def event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Event time of the newest chain; absent before the first."""
@@ -82,6 +86,12 @@ class IndexListing(google.protobuf.message.Message):
     @property
     def expiries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ListedExpiry]:
         """Listed expiries, ascending; empty before the first chain."""
+
+    @property
+    def clock_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """The feed's present: the clock of the day, or of the recording in a replay. Its distance to `event_time` is the age
+        of the newest chain. Absent before the first chain.
+        """
 
     def __init__(
         self,
@@ -93,9 +103,11 @@ class IndexListing(google.protobuf.message.Message):
         event_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         spot_inr: builtins.float = ...,
         expiries: collections.abc.Iterable[Global___ListedExpiry] | None = ...,
+        clock_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        finished: builtins.bool = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["event_time", b"event_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["event_time", b"event_time", "expiries", b"expiries", "index", b"index", "latest_epoch", b"latest_epoch", "latest_sequence", b"latest_sequence", "source", b"source", "spot_inr", b"spot_inr"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["clock_time", b"clock_time", "event_time", b"event_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["clock_time", b"clock_time", "event_time", b"event_time", "expiries", b"expiries", "finished", b"finished", "index", b"index", "latest_epoch", b"latest_epoch", "latest_sequence", b"latest_sequence", "source", b"source", "spot_inr", b"spot_inr"]) -> None: ...
 
 Global___IndexListing: typing_extensions.TypeAlias = IndexListing
 

@@ -1,0 +1,105 @@
+"""gRPC face of collection. Translates; decides nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+
+from optrading.collection.outlet import Outlet
+from optrading.collection.pipeline import CollectionPipeline
+from optrading.collection.snapshot import Snapshot
+from optrading.collection.trimming import JournalTrimmer
+from optrading.collection.v1 import collection_service_pb2 as pb
+from optrading.collection.v1 import collection_service_pb2_grpc as pb_grpc
+from optrading.common.board import Board
+from optrading.common.errors import Unavailable
+from optrading.common.interceptors import Context
+from optrading.common.selection import check_expiry_choice, check_index, choose_expiry
+from optrading.market.chain import Position
+from optrading.market.codec import from_timestamp, to_timestamp
+from optrading.market.v1 import chain_pb2
+
+
+class CollectionServicer(pb_grpc.CollectionServiceServicer):
+    """Hands out what the board shows and what the journal holds."""
+
+    def __init__(
+        self, board: Board[Snapshot], outlet: Outlet, trimmer: JournalTrimmer, pipeline: CollectionPipeline
+    ) -> None:
+        """Serve from these."""
+        self._board = board
+        self._outlet = outlet
+        self._trimmer = trimmer
+        self._pipeline = pipeline
+
+    async def ListIndices(self, request: pb.ListIndicesRequest, context: Context) -> pb.ListIndicesResponse:
+        """List the indices by name."""
+        return pb.ListIndicesResponse(indices=[self._listing(index) for index in sorted(self._board.indices)])
+
+    async def GetChain(  # type: ignore[override]  # ready bytes, which CallInterceptor passes on
+        self, request: pb.GetChainRequest, context: Context
+    ) -> bytes:
+        """Return the newest chain, ready made."""
+        check_index(request.index, self._board.indices)
+        check_expiry_choice(request.bucket, request.expiry)
+        newest = self._board.newest(request.index)
+        if newest is None:
+            raise Unavailable(f"{request.index} has no chain yet", reason="NO_CHAIN_YET", retry_after_s=1.0)
+        return newest.get_chain_response(choose_expiry(request.index, newest.listed, request.bucket, request.expiry))
+
+    async def WatchChains(  # type: ignore[override]  # ready bytes, which CallInterceptor passes on
+        self, request: pb.WatchChainsRequest, context: Context
+    ) -> AsyncIterator[bytes]:
+        """Stream chains in order, with signs of life in between."""
+        check_index(request.index, self._board.indices)
+        check_expiry_choice(request.bucket, request.expiry)
+        newest = self._board.newest(request.index)
+        if newest is not None:
+            choose_expiry(request.index, newest.listed, request.bucket, request.expiry)
+        after = None
+        if request.HasField("resume_after_sequence"):
+            after = Position(request.resume_after_epoch, request.resume_after_sequence)
+        lossless = request.delivery == chain_pb2.DELIVERY_LOSSLESS
+        async for update in self._outlet.follow(request.index, after, lossless=lossless):
+            if update.item is None:
+                yield self._heartbeat(request.index)
+            else:
+                expiry = update.item.expiry_of(request.bucket, request.expiry)
+                yield update.item.watch_chains_response(expiry, update.skipped)
+
+    async def AcknowledgeChains(
+        self, request: pb.AcknowledgeChainsRequest, context: Context
+    ) -> pb.AcknowledgeChainsResponse:
+        """Note how far storage is durable."""
+        check_index(request.index, self._board.indices)
+        self._trimmer.acknowledge(request.index, Position(request.epoch, request.sequence))
+        return pb.AcknowledgeChainsResponse()
+
+    def _heartbeat(self, index: str) -> bytes:
+        newest = self._board.newest(index)
+        heartbeat = chain_pb2.Heartbeat()
+        if newest is not None:
+            heartbeat.latest_epoch, heartbeat.latest_sequence = newest.position
+        return pb.WatchChainsResponse(heartbeat=heartbeat).SerializeToString()
+
+    def _listing(self, index: str) -> pb.IndexListing:
+        newest = self._board.newest(index)
+        listing = pb.IndexListing(index=index, spot_inr=math.nan, finished=self._pipeline.finished)
+        if newest is None:
+            return listing
+        chain = newest.message
+        listing.source = chain.source
+        listing.latest_epoch, listing.latest_sequence = newest.position
+        listing.event_time.CopyFrom(chain.event_time)
+        listing.clock_time.CopyFrom(to_timestamp(self._pipeline.clock_time(from_timestamp(chain.event_time))))
+        listing.spot_inr = chain.spot_inr
+        listing.expiries.extend(
+            pb.ListedExpiry(
+                expiry=each.expiry,
+                buckets=each.buckets,
+                lot_size=each.lot_size,
+                strike_count=len(each.strike_inr),
+            )
+            for each in chain.expiries
+        )
+        return listing
