@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 DOMAIN = "optrading"
 """The `domain` of every ErrorInfo."""
@@ -130,6 +131,17 @@ class DataLoss(ServiceError):
 
     code = grpc.StatusCode.DATA_LOSS
     reason = "DATA_LOSS"
+
+
+def reason_of(error: grpc.aio.AioRpcError) -> str:
+    """Return the reason that a failed call carries; empty when it carries none."""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # an AioRpcError has what is read of a Call
+    if status is not None:
+        info = error_details_pb2.ErrorInfo()
+        for detail in status.details:
+            if detail.Unpack(info):
+                return str(info.reason)
+    return ""
 
 
 def one_of(values: Iterable[object]) -> str:

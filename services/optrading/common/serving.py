@@ -13,7 +13,7 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
-from opentelemetry.instrumentation.grpc import aio_server_interceptor
+from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
 
 from optrading.common.access import CONTRACT, read_contract, services_of
 from optrading.common.channels import MAX_MESSAGE_BYTES
@@ -77,7 +77,9 @@ async def serve(
     """
     encrypted = settings.mesh_tls is MeshTls.IN_PROCESS
     calls = CallInterceptor(read_contract(), settings.trust_domain, check_peers=encrypted)
-    server = grpc.aio.server(interceptors=[aio_server_interceptor(), calls], options=SERVER_OPTIONS)
+    # Health is not traced: its checks come every second, and the interceptor cannot wrap grpcio's own Watch.
+    tracing = aio_server_interceptor(filter_=filters.negate(filters.health_check()))
+    server = grpc.aio.server(interceptors=[tracing, calls], options=SERVER_OPTIONS)
     add(server)
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
