@@ -62,19 +62,19 @@ third-party: build/third_party/google/api/annotations.proto
 build/third_party/google/api/annotations.proto: $(VENV)/dev.stamp
 	$(BIN)/python scripts/lay_out_third_party.py build/third_party
 
-$(VENV)/uv.stamp: requirements/uv.txt
+$(VENV)/build.stamp: requirements/build.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "optrading needs Python 3.11 or newer"'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
 	@touch $@
 
 # Only what running needs; a developer's environment has that too and is left as it is.
-$(VENV)/run.stamp: $(VENV)/uv.stamp requirements/run.txt pyproject.toml
-	@test -e $(VENV)/dev.stamp || $(BIN)/uv pip sync --quiet --require-hashes requirements/uv.txt requirements/run.txt
+$(VENV)/run.stamp: $(VENV)/build.stamp requirements/run.txt pyproject.toml
+	@test -e $(VENV)/dev.stamp || $(BIN)/uv pip sync --quiet --require-hashes requirements/build.txt requirements/run.txt
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/uv.stamp requirements/dev.txt pyproject.toml
+$(VENV)/dev.stamp: $(VENV)/build.stamp requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
