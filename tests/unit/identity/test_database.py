@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from optrading.common.state import StateError
+from optrading.identity import schema
 from optrading.identity.database import DATABASE_FILE, open_database
-from optrading.identity.schema import metadata
 from optrading.identity.users import Users
 
 
@@ -29,6 +30,13 @@ async def test_a_commit_is_on_disk_when_it_returns(engine: AsyncEngine) -> None:
 async def test_the_database_is_for_its_owner_only(tmp_path: Path, users: Users) -> None:
     await users.create("asha", "twelve chars")
     assert modes(tmp_path) == {DATABASE_FILE: 0o600, f"{DATABASE_FILE}-wal": 0o600, f"{DATABASE_FILE}-shm": 0o600}
+
+
+async def test_an_error_of_the_database_does_not_show_what_was_to_be_written(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        with pytest.raises(IntegrityError) as failed:
+            await connection.execute(insert(schema.users).values(user_id="1", password_hash="swordfish"))
+    assert "swordfish" not in str(failed.value)
 
 
 async def test_another_database_can_be_named(tmp_path: Path) -> None:
@@ -66,10 +74,12 @@ async def test_a_url_that_cannot_be_used_is_refused_in_one_line_without_its_pass
 
 def test_the_schema_can_be_made_on_postgresql() -> None:
     dialect = postgresql.dialect()
-    statements = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables]
-    statements += [str(CreateIndex(i).compile(dialect=dialect)) for t in metadata.sorted_tables for i in t.indexes]
-    schema = " ".join(" ".join(statements).split())
-    assert "created_at TIMESTAMP WITH TIME ZONE NOT NULL" in schema
-    assert "token_sha256 BYTEA NOT NULL" in schema
-    assert "CREATE INDEX ix_refresh_tokens_expires_at ON refresh_tokens (expires_at)" in schema
-    assert "CONSTRAINT uq_users_username UNIQUE (username)" in schema
+    statements = [str(CreateTable(table).compile(dialect=dialect)) for table in schema.metadata.sorted_tables]
+    statements += [
+        str(CreateIndex(i).compile(dialect=dialect)) for t in schema.metadata.sorted_tables for i in t.indexes
+    ]
+    statement = " ".join(" ".join(statements).split())
+    assert "created_at TIMESTAMP WITH TIME ZONE NOT NULL" in statement
+    assert "token_sha256 BYTEA NOT NULL" in statement
+    assert "CREATE INDEX ix_refresh_tokens_expires_at ON refresh_tokens (expires_at)" in statement
+    assert "CONSTRAINT uq_users_username UNIQUE (username)" in statement
