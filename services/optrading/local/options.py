@@ -1,0 +1,116 @@
+"""What a local mesh is to be, and whether it can be: checked before anything is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from optrading.local.ports import HOST, PortError, is_free
+from optrading.local.settings import OptionError, read_local_settings
+
+DEFAULT_HTTP_PORT = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class MeshOptions:
+    """One mesh on this machine.
+
+    Attributes:
+        home: Folder of everything that is kept.
+        feed: `synthetic` or `replay`.
+        recording: The recorded day; for `replay` only.
+        speed: `max`, or how many times faster than recorded.
+        replay_end: `pause` or `loop`.
+        http_host: Address that the gateway listens on.
+        http_port: Port of the gateway; 0 takes a free one.
+        environment: Settings of the services, over those of this process's own environment.
+    """
+
+    home: Path
+    feed: str = "synthetic"
+    recording: Path | None = None
+    speed: str = "1"
+    replay_end: str = "pause"
+    http_host: str = HOST
+    http_port: int = DEFAULT_HTTP_PORT
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def settings(self) -> dict[str, str]:
+        """Return the environment that the mesh's processes begin with."""
+        return {**os.environ, **self.environment}
+
+
+def check_options(options: MeshOptions) -> None:
+    """Refuse what cannot run. Reads the whole recording, writes nothing.
+
+    Raises:
+        OptionError: A value is wrong, the recording cannot be replayed, the port is taken, or the home not writable.
+    """
+    read_local_settings(options.settings())
+    check_feed(options)
+    check_port(options)
+    check_home(options.home)
+
+
+def check_feed(options: MeshOptions) -> None:
+    """Refuse a feed, recording or speed that cannot be.
+
+    Raises:
+        OptionError: FEED, RECORDING, SPEED or REPLAY_END is wrong.
+    """
+    # Not at the top: reading recordings brings Arrow along, which a start with the synthetic feed does without.
+    if options.feed not in ("synthetic", "replay"):
+        raise OptionError(f"FEED={options.feed}: no such feed; allowed: synthetic, replay")
+    if options.replay_end not in ("pause", "loop"):
+        raise OptionError(f"REPLAY_END={options.replay_end}: allowed: pause, loop")
+    if options.feed == "synthetic":
+        if options.recording is not None:
+            raise OptionError(f"RECORDING={options.recording} is for FEED=replay; FEED is synthetic")
+        return
+    if options.recording is None:
+        raise OptionError("FEED=replay needs RECORDING=<file>: Parquet, CSV or NSE's option-chain JSON")
+    from optrading.collection.feeds.base import FeedError  # noqa: PLC0415
+    from optrading.collection.feeds.replay import open_recording, parse_speed  # noqa: PLC0415
+
+    lot_size = options.settings().get("REPLAY_LOT_SIZE", "")
+    try:
+        parse_speed(options.speed)
+        open_recording(options.recording, lot_size=int(lot_size) if lot_size else None)
+    except FeedError as error:
+        raise OptionError(str(error)) from error
+    except ValueError as error:
+        raise OptionError(f"SPEED={options.speed}: {error}") from error
+
+
+def check_port(options: MeshOptions) -> None:
+    """Refuse a port that cannot be listened on.
+
+    Raises:
+        OptionError: OPTRADING_HTTP_PORT is out of range, taken, or not ours.
+    """
+    port = options.http_port
+    if not 0 <= port <= 65535:
+        raise OptionError(f"OPTRADING_HTTP_PORT={port}: a port is a number from 1 to 65535")
+    try:
+        free = is_free(port, options.http_host)
+    except PortError as error:
+        raise OptionError(f"{error}; set OPTRADING_HTTP_PORT") from error
+    if not free:
+        raise OptionError(f"port {port} is in use; set OPTRADING_HTTP_PORT")
+
+
+def check_home(home: Path) -> None:
+    """Refuse a home that cannot be written to.
+
+    Raises:
+        OptionError: It, or the folder it would be made in, is not writable.
+    """
+    existing = home
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise OptionError(f"{home} cannot be the home: {existing} is no folder; set OPTRADING_HOME")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise OptionError(f"{home} cannot be written: no permission in {existing}; set OPTRADING_HOME")
