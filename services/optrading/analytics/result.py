@@ -11,9 +11,6 @@ from optrading.analytics.v1 import analytics_service_pb2 as pb
 from optrading.common.wire import int_field
 from optrading.market.chain import Position
 
-NO_EXPIRY = "none"
-"""No listed expiry has this name: a cut to it has no expiries."""
-
 _SKIPPED_COUNT = 3
 
 
@@ -34,12 +31,6 @@ class Result:
     def listed(self) -> Mapping[str, tuple[str, ...]]:
         """Return the buckets of each expiry."""
         return {expiry.expiry: tuple(expiry.buckets) for expiry in self.message.expiries}
-
-    def expiry_of(self, bucket: str, expiry: str) -> str | None:
-        """Return which expiry of this chain is meant; None for all, and `NO_EXPIRY` when it has none such."""
-        if not bucket:
-            return expiry or None
-        return next((day for day, buckets in self.listed.items() if bucket in buckets), NO_EXPIRY)
 
     def get_greeks_response(self, expiry: str | None) -> bytes:
         """Return a serialized GetGreeksResponse with one expiry, or all."""

@@ -10,7 +10,7 @@ from optrading.analytics.v1 import analytics_service_pb2_grpc as pb_grpc
 from optrading.common.board import Board, StreamLimits
 from optrading.common.errors import Unavailable
 from optrading.common.interceptors import Context
-from optrading.common.selection import check_expiry_choice, check_index, choose_expiry
+from optrading.common.selection import check_expiry_choice, check_index, choose_expiry, expiry_in
 from optrading.market.v1 import chain_pb2
 
 
@@ -49,7 +49,7 @@ class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
             if update.item is None:
                 yield self._heartbeat(request.index)
             else:
-                expiry = update.item.expiry_of(request.bucket, request.expiry)
+                expiry = expiry_in(update.item.listed, request.bucket, request.expiry)
                 yield update.item.watch_analytics_response(expiry, update.skipped)
 
     def _choose(self, index: str, bucket: str, expiry: str) -> tuple[Result, str | None]:

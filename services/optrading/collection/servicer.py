@@ -14,7 +14,7 @@ from optrading.collection.v1 import collection_service_pb2_grpc as pb_grpc
 from optrading.common.board import Board
 from optrading.common.errors import Unavailable
 from optrading.common.interceptors import Context
-from optrading.common.selection import check_expiry_choice, check_index, choose_expiry
+from optrading.common.selection import check_expiry_choice, check_index, choose_expiry, expiry_in
 from optrading.market.chain import Position
 from optrading.market.codec import from_timestamp, to_timestamp
 from optrading.market.v1 import chain_pb2
@@ -64,7 +64,7 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
             if update.item is None:
                 yield self._heartbeat(request.index)
             else:
-                expiry = update.item.expiry_of(request.bucket, request.expiry)
+                expiry = expiry_in(update.item.listed, request.bucket, request.expiry)
                 yield update.item.watch_chains_response(expiry, update.skipped)
 
     async def AcknowledgeChains(

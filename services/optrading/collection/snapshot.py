@@ -10,9 +10,6 @@ from optrading.common.wire import int_field, message_field
 from optrading.market.chain import Position
 from optrading.market.v1 import chain_pb2
 
-NO_EXPIRY = "none"
-"""No listed expiry has this name: a cut to it has no expiries."""
-
 _CHAIN = 1
 _SKIPPED_COUNT = 3
 _TRACEPARENT = 4
@@ -40,12 +37,6 @@ class Snapshot:
     def listed(self) -> Mapping[str, tuple[str, ...]]:
         """Return the buckets of each expiry."""
         return {expiry.expiry: tuple(expiry.buckets) for expiry in self.message.expiries}
-
-    def expiry_of(self, bucket: str, expiry: str) -> str | None:
-        """Return which expiry of this chain is meant; None for all, and `NO_EXPIRY` when it has none such."""
-        if not bucket:
-            return expiry or None
-        return next((day for day, buckets in self.listed.items() if bucket in buckets), NO_EXPIRY)
 
     def get_chain_response(self, expiry: str | None) -> bytes:
         """Return a serialized GetChainResponse with one expiry, or all."""

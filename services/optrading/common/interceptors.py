@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # generic only in the stubs
     Context = grpc.aio.ServicerContext[Any, Any]
     Handler = grpc.RpcMethodHandler[Any, Any]
     Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+else:
+    Context = grpc.aio.ServicerContext
 
 log = structlog.get_logger()
 

@@ -147,6 +147,17 @@ class Journal:
             self.set_cursor(_trimmed(index), max(Position(*row) for row in removed))
         return len(removed)
 
+    def remove(self, index: str, first: Position, last: Position) -> int:
+        """Remove the records of `index` from `first` to `last`, both included: they are kept elsewhere now.
+
+        Returns:
+            How many were removed.
+        """
+        return self._connection.execute(
+            "DELETE FROM snapshot WHERE index_name = ? AND (epoch, sequence) BETWEEN (?, ?) AND (?, ?)",
+            (index, *first, *last),
+        ).rowcount
+
     def trimmed(self, index: str) -> Position:
         """Return the greatest position of `index` that was trimmed away; ORIGIN when nothing was."""
         return self.cursor(_trimmed(index))

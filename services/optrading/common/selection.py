@@ -8,6 +8,9 @@ from datetime import date
 from optrading.common.errors import InvalidArgument, NotFound, one_of
 from optrading.market.buckets import BUCKETS, NEXT_WEEK, THIS_WEEK
 
+NO_EXPIRY = "none"
+"""No listed expiry has this name: a chain cut to it has no expiries."""
+
 
 def check_index(index: str, known: Collection[str]) -> None:
     """Refuse an index that is not known.
@@ -73,3 +76,14 @@ def choose_expiry(index: str, listed: Mapping[str, Collection[str]], bucket: str
             return day
     reason = "NO_WEEKLY_EXPIRY" if bucket in (THIS_WEEK, NEXT_WEEK) else "NO_MONTHLY_EXPIRY"
     raise NotFound(f"{index} has no expiry in {bucket}; listed: {names}", reason=reason, field="bucket")
+
+
+def expiry_in(listed: Mapping[str, Collection[str]], bucket: str, expiry: str) -> str | None:
+    """Return which expiry of a chain in a stream is meant, where one that is gone is no error.
+
+    Returns:
+        The expiry; None for all; `NO_EXPIRY` when no expiry is in the bucket.
+    """
+    if not bucket:
+        return expiry or None
+    return next((day for day, buckets in listed.items() if bucket in buckets), NO_EXPIRY)

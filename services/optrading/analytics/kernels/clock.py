@@ -1,10 +1,9 @@
 """Time to expiry: years of 365 days until 15:30 IST of the expiry day."""
 
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date, datetime, timedelta
 
-# India has no daylight saving, so a fixed offset is exact.
-_IST = timezone(timedelta(hours=5, minutes=30), "IST")
-_EXPIRY_TIME = time(15, 30, tzinfo=_IST)
+from optrading.market.clock import expiry_instant
+
 _YEAR = timedelta(days=365)
 
 
@@ -23,5 +22,5 @@ def years_to_expiry(event_time: datetime, expiry: date) -> float:
     """
     if event_time.utcoffset() is None:
         raise ValueError(f"event_time {event_time.isoformat()} has no time zone")
-    left = datetime.combine(expiry, _EXPIRY_TIME) - event_time
+    left = expiry_instant(expiry) - event_time
     return max(left / _YEAR, 0.0)
