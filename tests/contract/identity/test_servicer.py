@@ -167,6 +167,7 @@ async def test_a_created_user_is_listed_and_can_log_in(
             ("INVALID_ARGUMENT", "UNKNOWN_PERMISSION", "permissions"),
         ),
     ],
+    ids=["exists", "name", "password", "permission"],
 )
 async def test_a_user_who_cannot_be_created_is_refused_with_the_reason(
     stub: pb_grpc.IdentityServiceAsyncStub, request_: pb.CreateUserRequest, answer: tuple[str, str, str]

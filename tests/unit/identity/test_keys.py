@@ -63,6 +63,7 @@ KEY = Ed25519PrivateKey.generate()
         (pem(ec.generate_private_key(ec.SECP256R1())), "not Ed25519"),
         (pem(KEY) * 2, "same key twice"),
     ],
+    ids=["empty", "text", "cut short", "followed by text", "damaged", "another kind", "twice the same"],
 )
 def test_a_file_of_other_things_is_refused_and_left_alone(tmp_path: Path, content: bytes, says: str) -> None:
     (tmp_path / KEYS_FILE).write_bytes(content)
