@@ -147,6 +147,14 @@ class Journal:
             self.set_cursor(_trimmed(index), max(Position(*row) for row in removed))
         return len(removed)
 
+    def holds(self, index: str, position: Position) -> bool:
+        """Return whether `position` of `index` is here."""
+        return bool(
+            self._connection.execute(
+                "SELECT 1 FROM snapshot WHERE index_name = ? AND (epoch, sequence) = (?, ?)", (index, *position)
+            ).fetchone()
+        )
+
     def remove(self, index: str, first: Position, last: Position) -> int:
         """Remove the records of `index` from `first` to `last`, both included: they are kept elsewhere now.
 
@@ -166,6 +174,11 @@ class Journal:
         """Return the position kept under `name`; ORIGIN when there is none."""
         row = self._connection.execute("SELECT epoch, sequence FROM cursor WHERE name = ?", (name,)).fetchone()
         return Position(*row) if row else ORIGIN
+
+    def cursors(self, prefix: str) -> dict[str, Position]:
+        """Return the cursors whose names begin with `prefix`, by the rest of the name."""
+        rows = self._connection.execute("SELECT name, epoch, sequence FROM cursor WHERE name GLOB ?", (f"{prefix}*",))
+        return {name.removeprefix(prefix): Position(epoch, sequence) for name, epoch, sequence in rows}
 
     def set_cursor(self, name: str, position: Position) -> None:
         """Keep `position` under `name`."""
