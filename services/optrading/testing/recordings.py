@@ -103,7 +103,7 @@ def write_recording(
     elif name == "json":
         content = json.dumps([_snapshot(chain) for chain in chains]).encode()
     else:
-        raise ValueError(f"{path.name}: unknown format {name!r}; allowed: {', '.join(FORMATS)}")
+        raise ValueError(f"{path.name}: no known format ({name or path.suffix}); allowed: {', '.join(FORMATS)}")
     path.write_bytes(gzip.compress(content) if suffixes[-1:] == ["gz"] else content)
     return chains
 
