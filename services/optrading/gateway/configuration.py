@@ -83,5 +83,7 @@ def envoy_command(config_path: Path) -> list[str]:
         *("--concurrency", "1"),
         "--disable-hot-restart",
         *("--drain-time-s", "5"),
+        # The access log is written within a second; Envoy's own interval is ten.
+        *("--file-flush-interval-msec", "1000"),
         *("--log-level", "warning"),
     ]

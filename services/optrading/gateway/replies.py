@@ -11,6 +11,7 @@ from google.protobuf.any_pb2 import Any as PackedMessage
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from optrading.common.errors import DOMAIN
+from optrading.gateway.policies import JWT_FILTER, TOKEN_METADATA
 
 ROUTE_METADATA = "optrading"
 """Where a route says which permission it needs."""
@@ -112,7 +113,7 @@ def local_reply_config(paths: Sequence[str]) -> dict[str, Any]:
 
 
 def _for_rest(reply: Reply) -> dict[str, Any]:
-    return {"filter": _status_is(reply.http), "body_format_override": _json(reply)}
+    return {"filter": _applies(reply), "status_code": reply.http, "body_format_override": _json(reply)}
 
 
 def _for_grpc(reply: Reply) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def _for_grpc(reply: Reply) -> dict[str, Any]:
     was_rest = {"name": "x-envoy-original-path", "present_match": True, "invert_match": True}
     headers = [{"header_filter": {"header": header}} for header in (is_grpc, was_rest)]
     return {
-        "filter": {"and_filter": {"filters": [_status_is(reply.http), *headers]}},
+        "filter": {"and_filter": {"filters": [_applies(reply), *headers]}},
         "body_format_override": {"text_format_source": {"inline_string": message}},
         "headers_to_add": [
             _overwrite("grpc-status", str(code_pb2.Code.Value(code))),
@@ -177,6 +178,17 @@ def _details(code: str, reason: str, message: str) -> str:
     info.Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
     status = status_pb2.Status(code=code_pb2.Code.Value(code), message=message, details=[info])
     return base64.b64encode(status.SerializeToString(deterministic=True)).decode().rstrip("=")
+
+
+def _applies(reply: Reply) -> dict[str, Any]:
+    if reply.http != 401:
+        return _status_is(reply.http)
+    # A token for another audience is 403 to jwt_authn, though it proves no more than none. A token that was taken
+    # leaves its claims behind.
+    claims = {"filter": JWT_FILTER, "path": [{"key": TOKEN_METADATA}], "value": {"present_match": False}}
+    no_token = {"metadata_filter": {"matcher": claims, "match_if_key_not_found": True}}
+    refused = {"and_filter": {"filters": [_status_is(403), no_token]}}
+    return {"or_filter": {"filters": [_status_is(401), refused]}}
 
 
 def _status_is(http: int) -> dict[str, Any]:

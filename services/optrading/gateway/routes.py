@@ -12,6 +12,7 @@ from typing import Any
 
 from optrading.access.v1.access_pb2 import PERMISSION_MESH_ONLY
 from optrading.common.access import CONTRACT, Access, services_of
+from optrading.common.channels import MAX_MESSAGE_BYTES
 from optrading.gateway.bindings import Binding, bindings_of
 from optrading.gateway.parameters import seconds
 from optrading.gateway.policies import PUBLIC, policy_for, public_policy, require_policies, scope_policy
@@ -29,10 +30,6 @@ REFLECTION_PATHS = tuple(
 )
 """Every service answers for the whole contract; users reach the one of identity."""
 
-MAX_REQUEST_BYTES = 1024 * 1024
-"""No request of the contract comes near this."""
-MAX_RESPONSE_BYTES = 64 * 1024 * 1024
-"""A message is at most this long (optrading.common.channels); Envoy holds one whole while it becomes JSON."""
 
 Route = dict[str, Any]
 
@@ -73,8 +70,8 @@ def transcoder(descriptor_set: Path, *, events: bool = False) -> dict[str, Any]:
             "reject_unknown_query_parameters": True,
             "reject_binding_body_field_collisions": True,
         },
-        "max_request_body_size": MAX_REQUEST_BYTES,
-        "max_response_body_size": MAX_RESPONSE_BYTES,
+        # Envoy holds an answer of one message whole while it becomes JSON.
+        "max_response_body_size": MAX_MESSAGE_BYTES,
     }
 
 
