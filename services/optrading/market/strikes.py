@@ -11,6 +11,9 @@ from optrading.market.chain import Floats, Ints
 ALL_OFFSETS = None
 """In place of a set of offsets: keep every listed strike."""
 
+_MOST_STEPS = 1_000
+"""No ladder has more strikes on one side; a range beyond it is a slip of the pen."""
+
 
 def atm_row(strike_inr: Floats, spot_inr: float) -> int:
     """Return the row of the strike nearest to `spot_inr`; of two equally near, the lower.
@@ -54,7 +57,7 @@ def parse_offsets(text: str) -> frozenset[int] | None:
 def _expand(parts: Iterable[str]) -> Iterable[int]:
     for part in parts:
         first, dots, last = part.partition("..")
-        if dots:
-            yield from range(int(first), int(last) + 1)
-        else:
-            yield int(part)
+        low, high = int(first), int(last if dots else first)
+        if not -_MOST_STEPS <= low <= high <= _MOST_STEPS:
+            raise ValueError
+        yield from range(low, high + 1)
