@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
 from rich.console import Console
 from rich.table import Table
 
@@ -19,14 +21,14 @@ SUBJECTS = (chain_analytics, way_of_data)
 
 def main() -> None:
     """Run every subject."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     table = Table("measured", "ours per second", "unit", "beside", "peer per second", "ratio", title="optrading")
     rows: list[Row] = []
     for subject in SUBJECTS:
         for row in subject.rows():
             rows.append(row)
-            table.add_row(
-                row.name, f"{row.per_second:,.0f}", row.unit, row.peer, f"{row.peer_per_second:,.0f}", f"{row.ratio:.2f}"
-            )
+            figures = (f"{row.per_second:,.0f}", row.unit, row.peer, f"{row.peer_per_second:,.0f}", f"{row.ratio:.2f}")
+            table.add_row(row.name, *figures)
     Console(width=160).print(table)
     now = datetime.now(UTC)
     results = Path(__file__).parent / "results"

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from benchmarks.measure import Row, compare
+from optrading.analytics.kernels.arrays import Bools
 from optrading.analytics.kernels.black76 import price_and_greeks
 from optrading.analytics.kernels.implied_vol import implied_vol
 from optrading.market.chain import Floats
@@ -26,15 +27,11 @@ def rows() -> Iterator[Row]:
         vol = 0.12 + 0.8 * np.log(strike_inr / _FORWARD_INR) ** 2
         price_inr = price_and_greeks(_FORWARD_INR, strike_inr, vol, _YEARS, _RATE_PER_YEAR, is_call).price_inr
 
-        def ours(
-            price_inr: Floats = price_inr, strike_inr: Floats = strike_inr, is_call: Floats = is_call
-        ) -> None:
+        def ours(price_inr: Floats = price_inr, strike_inr: Floats = strike_inr, is_call: Bools = is_call) -> None:
             found, _ = implied_vol(price_inr, _FORWARD_INR, strike_inr, _YEARS, _RATE_PER_YEAR, is_call)
             price_and_greeks(_FORWARD_INR, strike_inr, found, _YEARS, _RATE_PER_YEAR, is_call)
 
-        def peer(
-            price_inr: Floats = price_inr, strike_inr: Floats = strike_inr, is_call: Floats = is_call
-        ) -> None:
+        def peer(price_inr: Floats = price_inr, strike_inr: Floats = strike_inr, is_call: Bools = is_call) -> None:
             found = _newton(price_inr, strike_inr, np.where(is_call, 1.0, -1.0))
             price_and_greeks(_FORWARD_INR, strike_inr, found, _YEARS, _RATE_PER_YEAR, is_call)
 
