@@ -25,7 +25,7 @@ from optrading.collection.v1 import collection_service_pb2_grpc
 from optrading.common.channels import open_channel
 from optrading.common.clock import SystemClock
 from optrading.common.serving import RunningServer, serve
-from optrading.common.settings import ServiceSettings
+from optrading.common.settings import MeshTls, ServiceSettings
 from optrading.gateway.configuration import dump_yaml, envoy_command, render_envoy
 from optrading.gateway.descriptors import write_descriptor_set
 from optrading.gateway.health_watch import HealthWatch
@@ -86,16 +86,17 @@ class Tokens:
 class Upstreams:
     """All services behind the gateway, on an event loop of their own thread."""
 
-    def __init__(self, directory: Path, tokens: Tokens) -> None:
+    def __init__(self, directory: Path, tokens: Tokens, mesh_tls: MeshTls) -> None:
         self.recorder = Recorder()
         self.servers: dict[str, RunningServer] = {}
         self._directory = directory
         self._tokens = tokens
+        self._mesh_tls = mesh_tls
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
 
     def settings(self, **changes: Any) -> ServiceSettings:
-        return ServiceSettings(tls_directory=self._directory / "tls", drain_s=0.1, **changes)
+        return ServiceSettings(tls_directory=self._directory / "tls", mesh_tls=self._mesh_tls, drain_s=0.1, **changes)
 
     @contextmanager
     def running(self) -> Iterator[dict[str, str]]:
@@ -185,7 +186,7 @@ UNPOLICED = {"name": "unpoliced", "match": {"path": "/unpoliced"}, "direct_respo
 """A route as a mistake would make it: without any policy."""
 
 
-def render(directory: Path, services: dict[str, str]) -> dict[str, Any]:
+def render(directory: Path, services: dict[str, str], mesh_tls: MeshTls) -> dict[str, Any]:
     """Return the configuration of the product, and in it one route whose policy was forgotten."""
     http_port, admin_port = free_ports(2)
     parameters = EnvoyParameters(
@@ -194,7 +195,7 @@ def render(directory: Path, services: dict[str, str]) -> dict[str, Any]:
         services=services,
         descriptor_set=directory / "contract.pb",
         access_log=directory / "access.json",
-        mesh_tls=ServiceSettings().mesh_tls,
+        mesh_tls=mesh_tls,
         tls_directory=directory / "tls",
         trust_domain=ServiceSettings().trust_domain,
         unary_timeout_s=UNARY_TIMEOUT_S,
@@ -206,23 +207,19 @@ def render(directory: Path, services: dict[str, str]) -> dict[str, Any]:
 
 
 @contextmanager
-def running_edge(directory: Path) -> Iterator[Edge]:
+def running_edge(directory: Path, mesh_tls: MeshTls = MeshTls.IN_PROCESS) -> Iterator[Edge]:
     """Run the gateway and everything behind it while the block runs."""
-    ensure_certificates(directory / "tls", ServiceSettings().trust_domain)
-    write_descriptor_set(directory / "contract.pb")
+    if mesh_tls is MeshTls.IN_PROCESS:
+        ensure_certificates(directory / "tls", ServiceSettings().trust_domain)
     tokens = Tokens()
-    upstreams = Upstreams(directory, tokens)
-    with upstreams.running() as services:
-        configuration = render(directory, services)
-        socket = configuration["static_resources"]["listeners"][0]["address"]["socket_address"]
-        address = f"{socket['address']}:{socket['port_value']}"
-        (directory / "envoy.yaml").write_text(dump_yaml(configuration), encoding="utf-8")
-        with running_envoy(directory), httpx.Client(base_url=f"http://{address}", timeout=DEADLINE_S) as http:
-            edge = Edge(address, directory / "access.json", upstreams, tokens, http, configuration)
-            headers = edge.bearer("read_data", "admin_access")
-            for path in ("/health", "/indices", "/history", "/analytics/NIFTY/summary", "/admin/users"):
-                wait_until(lambda path=path: answers(http, path, headers), path)
-            yield edge
+    upstreams = Upstreams(directory, tokens, mesh_tls)
+    with upstreams.running() as services, running_envoy(directory, services, mesh_tls) as running:
+        address, http, configuration = running
+        edge = Edge(address, directory / "access.json", upstreams, tokens, http, configuration)
+        headers = edge.bearer("read_data", "admin_access")
+        for path in ("/health", "/indices", "/history", "/analytics/NIFTY/summary", "/admin/users"):
+            wait_until(lambda path=path: answers(http, path, headers), path)
+        yield edge
 
 
 def answers(http: httpx.Client, path: str, headers: dict[str, str]) -> bool:
@@ -234,13 +231,21 @@ def answers(http: httpx.Client, path: str, headers: dict[str, str]) -> bool:
 
 
 @contextmanager
-def running_envoy(directory: Path) -> Iterator[None]:
-    """Run Envoy on directory/envoy.yaml while the block runs."""
+def running_envoy(
+    directory: Path, services: dict[str, str], mesh_tls: MeshTls = MeshTls.IN_PROCESS
+) -> Iterator[tuple[str, httpx.Client, dict[str, Any]]]:
+    """Run Envoy before `services` while the block runs; yields its address, a client and its configuration."""
+    write_descriptor_set(directory / "contract.pb")
+    configuration = render(directory, services, mesh_tls)
+    (directory / "envoy.yaml").write_text(dump_yaml(configuration), encoding="utf-8")
+    socket = configuration["static_resources"]["listeners"][0]["address"]["socket_address"]
+    address = f"{socket['address']}:{socket['port_value']}"
     log_path = directory / "envoy.log"
     command = envoy_command(directory / "envoy.yaml")
     with log_path.open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as envoy:
         try:
-            yield
+            with httpx.Client(base_url=f"http://{address}", timeout=DEADLINE_S) as http:
+                yield address, http, configuration
             assert envoy.poll() is None, log_path.read_text(encoding="utf-8")
         finally:
             envoy.terminate()

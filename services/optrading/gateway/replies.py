@@ -86,8 +86,6 @@ REPLIES: tuple[Reply, ...] = (
     ),
     Reply(408, "DEADLINE_EXCEEDED", "REQUEST_TIMEOUT", "the request did not arrive in time"),
     Reply(413, "INVALID_ARGUMENT", "REQUEST_TOO_LARGE", "the body of the request is too long"),
-    Reply(415, "INVALID_ARGUMENT", "UNSUPPORTED_MEDIA_TYPE", "the body of the request must be application/json"),
-    Reply(429, "RESOURCE_EXHAUSTED", "RATE_LIMITED", "too many requests; try again later"),
     Reply(431, "INVALID_ARGUMENT", "HEADERS_TOO_LARGE", "the headers of the request are too many or too long"),
     Reply(500, "INTERNAL", "GATEWAY_FAILURE", "the gateway failed", _CAUSE),
     Reply(502, "UNAVAILABLE", "DEPENDENCY_UNAVAILABLE", "the service behind the gateway gave no proper answer", _CAUSE),
