@@ -79,6 +79,11 @@ class CollectionPipeline:
         self.finished = False
         """Whether the feed has nothing more."""
 
+    @property
+    def epoch(self) -> int:
+        """Return this collector's term; 0 before `load`."""
+        return self._epoch
+
     def clock_time(self, event_time: datetime) -> datetime:
         """Return the feed's present, given the newest event time: a recording has its own clock."""
         return event_time if self._feed.name == FeedName.REPLAY else self._clock.now()

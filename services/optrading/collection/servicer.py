@@ -12,7 +12,7 @@ from optrading.collection.trimming import JournalTrimmer
 from optrading.collection.v1 import collection_service_pb2 as pb
 from optrading.collection.v1 import collection_service_pb2_grpc as pb_grpc
 from optrading.common.board import Board
-from optrading.common.errors import Unavailable
+from optrading.common.errors import FailedPrecondition, InvalidArgument, Unavailable
 from optrading.common.interceptors import Context
 from optrading.common.selection import check_expiry_choice, check_index, choose_expiry, expiry_in
 from optrading.market.chain import Position
@@ -72,6 +72,14 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
     ) -> pb.AcknowledgeChainsResponse:
         """Note how far storage is durable."""
         check_index(request.index, self._board.indices)
+        if request.epoch <= 0 or request.sequence <= 0:
+            raise InvalidArgument("epoch and sequence must be positive", reason="INVALID_POSITION", field="sequence")
+        if request.epoch > self._pipeline.epoch:
+            raise FailedPrecondition(
+                f"{request.index}: storage has seen epoch {request.epoch}, newer than this collector's"
+                f" {self._pipeline.epoch}",
+                reason="EPOCH_SUPERSEDED",
+            )
         self._trimmer.acknowledge(request.index, Position(request.epoch, request.sequence))
         return pb.AcknowledgeChainsResponse()
 

@@ -80,7 +80,8 @@ class CollectionServiceServicer:
         """Streams the chains of one index in order of (epoch, sequence). Without a position it begins with the newest chain;
         with one, with the chain after it. Idle streams carry heartbeats. The server ends a stream with UNAVAILABLE /
         STREAM_AGE_REACHED after a while, so that load can move: resume with the last position received. Errors: as GetChain, and OUT_OF_RANGE /
-        SEQUENCE_EVICTED when the position is older than what is kept (read storage first, then watch).
+        SEQUENCE_EVICTED when the position is older than what is kept (read storage first, then watch), SEQUENCE_AHEAD when
+        it is newer than the newest; FAILED_PRECONDITION / EPOCH_SUPERSEDED when its epoch is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,8 +89,8 @@ class CollectionServiceServicer:
 
     def AcknowledgeChains(self, request, context):
         """Storage says how far it is durable; the journal may be trimmed below that. Idempotent: an older position than one
-        acknowledged before changes nothing. Errors: NOT_FOUND / UNKNOWN_INDEX; FAILED_PRECONDITION / EPOCH_SUPERSEDED when
-        storage has seen a newer owner.
+        acknowledged before changes nothing. Errors: NOT_FOUND / UNKNOWN_INDEX; INVALID_ARGUMENT / INVALID_POSITION;
+        FAILED_PRECONDITION / EPOCH_SUPERSEDED when storage has seen a newer owner.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

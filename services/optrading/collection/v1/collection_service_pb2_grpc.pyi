@@ -144,13 +144,14 @@ class CollectionServiceStub(typing.Generic[_CollectionServiceListIndicesType, _C
     """Streams the chains of one index in order of (epoch, sequence). Without a position it begins with the newest chain;
     with one, with the chain after it. Idle streams carry heartbeats. The server ends a stream with UNAVAILABLE /
     STREAM_AGE_REACHED after a while, so that load can move: resume with the last position received. Errors: as GetChain, and OUT_OF_RANGE /
-    SEQUENCE_EVICTED when the position is older than what is kept (read storage first, then watch).
+    SEQUENCE_EVICTED when the position is older than what is kept (read storage first, then watch), SEQUENCE_AHEAD when
+    it is newer than the newest; FAILED_PRECONDITION / EPOCH_SUPERSEDED when its epoch is.
     """
 
     AcknowledgeChains: _CollectionServiceAcknowledgeChainsType
     """Storage says how far it is durable; the journal may be trimmed below that. Idempotent: an older position than one
-    acknowledged before changes nothing. Errors: NOT_FOUND / UNKNOWN_INDEX; FAILED_PRECONDITION / EPOCH_SUPERSEDED when
-    storage has seen a newer owner.
+    acknowledged before changes nothing. Errors: NOT_FOUND / UNKNOWN_INDEX; INVALID_ARGUMENT / INVALID_POSITION;
+    FAILED_PRECONDITION / EPOCH_SUPERSEDED when storage has seen a newer owner.
     """
 
 CollectionServiceAsyncStub: typing_extensions.TypeAlias = CollectionServiceStub[
@@ -202,7 +203,8 @@ class CollectionServiceServicer(metaclass=abc.ABCMeta):
         """Streams the chains of one index in order of (epoch, sequence). Without a position it begins with the newest chain;
         with one, with the chain after it. Idle streams carry heartbeats. The server ends a stream with UNAVAILABLE /
         STREAM_AGE_REACHED after a while, so that load can move: resume with the last position received. Errors: as GetChain, and OUT_OF_RANGE /
-        SEQUENCE_EVICTED when the position is older than what is kept (read storage first, then watch).
+        SEQUENCE_EVICTED when the position is older than what is kept (read storage first, then watch), SEQUENCE_AHEAD when
+        it is newer than the newest; FAILED_PRECONDITION / EPOCH_SUPERSEDED when its epoch is.
         """
 
     @abc.abstractmethod
@@ -212,8 +214,8 @@ class CollectionServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[optrading.collection.v1.collection_service_pb2.AcknowledgeChainsResponse, collections.abc.Awaitable[optrading.collection.v1.collection_service_pb2.AcknowledgeChainsResponse]]:
         """Storage says how far it is durable; the journal may be trimmed below that. Idempotent: an older position than one
-        acknowledged before changes nothing. Errors: NOT_FOUND / UNKNOWN_INDEX; FAILED_PRECONDITION / EPOCH_SUPERSEDED when
-        storage has seen a newer owner.
+        acknowledged before changes nothing. Errors: NOT_FOUND / UNKNOWN_INDEX; INVALID_ARGUMENT / INVALID_POSITION;
+        FAILED_PRECONDITION / EPOCH_SUPERSEDED when storage has seen a newer owner.
         """
 
 def add_CollectionServiceServicer_to_server(servicer: CollectionServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
