@@ -143,7 +143,8 @@ class CollectionServiceStub(typing.Generic[_CollectionServiceListIndicesType, _C
     WatchChains: _CollectionServiceWatchChainsType
     """Streams the chains of one index in order of (epoch, sequence). Without a position it begins with the newest chain;
     with one, with the chain after it. Idle streams carry heartbeats. The server ends a stream with UNAVAILABLE /
-    STREAM_AGE_REACHED after a while, so that load can move: resume with the last position received. Errors: as GetChain, and OUT_OF_RANGE /
+    STREAM_AGE_REACHED after a while, so that load can move, and with UNAVAILABLE / SHUTTING_DOWN when it stops: resume
+    after the last position received. Errors: as GetChain, but before the first chain it waits; and OUT_OF_RANGE /
     SEQUENCE_EVICTED when the position is older than what is kept (read storage first, then watch), SEQUENCE_AHEAD when
     it is newer than the newest; FAILED_PRECONDITION / EPOCH_SUPERSEDED when its epoch is.
     """
@@ -202,7 +203,8 @@ class CollectionServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[collections.abc.Iterator[optrading.collection.v1.collection_service_pb2.WatchChainsResponse], collections.abc.AsyncIterator[optrading.collection.v1.collection_service_pb2.WatchChainsResponse]]:
         """Streams the chains of one index in order of (epoch, sequence). Without a position it begins with the newest chain;
         with one, with the chain after it. Idle streams carry heartbeats. The server ends a stream with UNAVAILABLE /
-        STREAM_AGE_REACHED after a while, so that load can move: resume with the last position received. Errors: as GetChain, and OUT_OF_RANGE /
+        STREAM_AGE_REACHED after a while, so that load can move, and with UNAVAILABLE / SHUTTING_DOWN when it stops: resume
+        after the last position received. Errors: as GetChain, but before the first chain it waits; and OUT_OF_RANGE /
         SEQUENCE_EVICTED when the position is older than what is kept (read storage first, then watch), SEQUENCE_AHEAD when
         it is newer than the newest; FAILED_PRECONDITION / EPOCH_SUPERSEDED when its epoch is.
         """

@@ -68,7 +68,8 @@ class IdentityServiceServicer:
 
     def Login(self, request, context):
         """Exchanges a user name and password for tokens. Errors: UNAUTHENTICATED / INVALID_CREDENTIALS, the same for an
-        unknown name, a wrong password and a disabled user; INVALID_ARGUMENT / MISSING_FIELD.
+        unknown name, a wrong password and a disabled user; INVALID_ARGUMENT / MISSING_FIELD; RESOURCE_EXHAUSTED /
+        TOO_MANY_LOGINS with RetryInfo while too many passwords are being checked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,7 +91,8 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateUser(self, request, context):
-        """Creates a user. Errors: ALREADY_EXISTS / USER_EXISTS; INVALID_ARGUMENT / INVALID_USERNAME, WEAK_PASSWORD, UNKNOWN_PERMISSION.
+        """Creates a user. Errors: ALREADY_EXISTS / USER_EXISTS; INVALID_ARGUMENT / INVALID_USERNAME, WEAK_PASSWORD,
+        UNKNOWN_PERMISSION; RESOURCE_EXHAUSTED / TOO_MANY_LOGINS as in Login.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -158,7 +158,8 @@ class IdentityServiceStub(typing.Generic[_IdentityServiceLoginType, _IdentitySer
 
     Login: _IdentityServiceLoginType
     """Exchanges a user name and password for tokens. Errors: UNAUTHENTICATED / INVALID_CREDENTIALS, the same for an
-    unknown name, a wrong password and a disabled user; INVALID_ARGUMENT / MISSING_FIELD.
+    unknown name, a wrong password and a disabled user; INVALID_ARGUMENT / MISSING_FIELD; RESOURCE_EXHAUSTED /
+    TOO_MANY_LOGINS with RetryInfo while too many passwords are being checked.
     """
 
     RefreshToken: _IdentityServiceRefreshTokenType
@@ -170,7 +171,9 @@ class IdentityServiceStub(typing.Generic[_IdentityServiceLoginType, _IdentitySer
     """Returns the public keys of access tokens, RFC 7517."""
 
     CreateUser: _IdentityServiceCreateUserType
-    """Creates a user. Errors: ALREADY_EXISTS / USER_EXISTS; INVALID_ARGUMENT / INVALID_USERNAME, WEAK_PASSWORD, UNKNOWN_PERMISSION."""
+    """Creates a user. Errors: ALREADY_EXISTS / USER_EXISTS; INVALID_ARGUMENT / INVALID_USERNAME, WEAK_PASSWORD,
+    UNKNOWN_PERMISSION; RESOURCE_EXHAUSTED / TOO_MANY_LOGINS as in Login.
+    """
 
     ListUsers: _IdentityServiceListUsersType
     """Lists users, ascending by name."""
@@ -208,7 +211,8 @@ class IdentityServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[optrading.identity.v1.identity_service_pb2.LoginResponse, collections.abc.Awaitable[optrading.identity.v1.identity_service_pb2.LoginResponse]]:
         """Exchanges a user name and password for tokens. Errors: UNAUTHENTICATED / INVALID_CREDENTIALS, the same for an
-        unknown name, a wrong password and a disabled user; INVALID_ARGUMENT / MISSING_FIELD.
+        unknown name, a wrong password and a disabled user; INVALID_ARGUMENT / MISSING_FIELD; RESOURCE_EXHAUSTED /
+        TOO_MANY_LOGINS with RetryInfo while too many passwords are being checked.
         """
 
     @abc.abstractmethod
@@ -235,7 +239,9 @@ class IdentityServiceServicer(metaclass=abc.ABCMeta):
         request: optrading.identity.v1.identity_service_pb2.CreateUserRequest,
         context: _ServicerContext,
     ) -> typing.Union[optrading.identity.v1.identity_service_pb2.CreateUserResponse, collections.abc.Awaitable[optrading.identity.v1.identity_service_pb2.CreateUserResponse]]:
-        """Creates a user. Errors: ALREADY_EXISTS / USER_EXISTS; INVALID_ARGUMENT / INVALID_USERNAME, WEAK_PASSWORD, UNKNOWN_PERMISSION."""
+        """Creates a user. Errors: ALREADY_EXISTS / USER_EXISTS; INVALID_ARGUMENT / INVALID_USERNAME, WEAK_PASSWORD,
+        UNKNOWN_PERMISSION; RESOURCE_EXHAUSTED / TOO_MANY_LOGINS as in Login.
+        """
 
     @abc.abstractmethod
     def ListUsers(
