@@ -18,7 +18,6 @@ ROUTE_METADATA = "optrading"
 QUERY_METADATA = "optrading.query"
 """Where check_query.lua leaves what it refused."""
 
-_METADATA_FORMATTER = "type.googleapis.com/envoy.extensions.formatter.metadata.v3.Metadata"
 _TYPES = "type.googleapis.com/google.rpc"
 
 
@@ -163,7 +162,6 @@ def _json(reply: Reply) -> dict[str, Any]:
             "message": reply.message,
             "details": [_error_info(reply.reason, reply.metadata)],
         },
-        "formatters": [{"name": "envoy.formatter.metadata", "typed_config": {"@type": _METADATA_FORMATTER}}],
     }
 
 
