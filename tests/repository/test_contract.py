@@ -28,7 +28,8 @@ def test_the_linter_would_find_a_field_without_a_comment(contract_workspace: Pat
     broken = contract_workspace / "protos" / "optrading" / "broken" / "v1" / "broken.proto"
     broken.parent.mkdir(parents=True)
     broken.write_text(
-        'syntax = "proto3";\n\n// A file.\npackage optrading.broken.v1;\n\n// A message.\nmessage Broken {\n  int64 a = 1;\n}\n'
+        'syntax = "proto3";\n\n// A file.\npackage optrading.broken.v1;\n\n'
+        "// A message.\nmessage Broken {\n  int64 a = 1;\n}\n"
     )
     try:
         linted = run(["buf", "lint"], contract_workspace)

@@ -69,7 +69,9 @@ class Passwords:
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._unfinished >= MAX_WAITING:
-            raise ResourceExhausted("too many logins at this moment; try again", retry_after_s=1.0)
+            raise ResourceExhausted(
+                "too many logins at this moment; try again", reason="TOO_MANY_LOGINS", retry_after_s=1.0
+            )
         self._unfinished += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
