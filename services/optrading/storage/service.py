@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
@@ -46,11 +47,13 @@ class RunningStorage:
         port: TCP port it listens on.
         history: What it shows.
         roller: Seals on demand, too.
+        connection: To the journal's database; of the writer's thread.
     """
 
     port: int
     history: History
     roller: Roller
+    connection: sqlite3.Connection
 
 
 @asynccontextmanager
@@ -98,7 +101,7 @@ async def run_storage(settings: StorageSettings, clock: Clock) -> AsyncIterator[
             ]
             await server.set_serving(True)
             try:
-                yield RunningStorage(server.port, history, roller)
+                yield RunningStorage(server.port, history, roller, connection)
             finally:
                 for task in running:
                     task.cancel()

@@ -104,6 +104,15 @@ class ScriptedCollection(pb_grpc.CollectionServiceServicer):
         async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(lambda: len(self.watches) >= count)
 
+    async def wait_refused(self, index: str, timeout_s: float = 20.0) -> None:
+        """Wait until every refusal asked for was given.
+
+        Raises:
+            TimeoutError: It is not within `timeout_s` seconds.
+        """
+        async with asyncio.timeout(timeout_s), self._changed:
+            await self._changed.wait_for(lambda: not self._refusals[index])
+
     async def ListIndices(self, request: pb.ListIndicesRequest, context: Context) -> pb.ListIndicesResponse:
         """List what there is."""
         return pb.ListIndicesResponse(indices=[self._listing(index) for index in sorted(self._kept)])
@@ -148,7 +157,10 @@ class ScriptedCollection(pb_grpc.CollectionServiceServicer):
         """Note the position, unless a refusal was asked for."""
         check_index(request.index, self._kept)
         if self._refusals[request.index]:
-            raise self._refusals[request.index].popleft()
+            async with self._changed:
+                error = self._refusals[request.index].popleft()
+                self._changed.notify_all()
+            raise error
         position = Position(request.epoch, request.sequence)
         async with self._changed:
             self.acknowledgements[request.index].append(position)
