@@ -57,11 +57,12 @@ def bound_log(path: Path, longest_bytes: int = LONGEST_BYTES) -> bool:
 
 
 def last_line(path: Path) -> str:
-    """Return the last line that is not empty; empty when there is none."""
+    """Return the last line that says something, without the frame of exception groups; empty when there is none."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 4096))
-            lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+            lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return ""
-    return lines[-1].strip() if lines else ""
+    said = (line.strip(" |+-") for line in reversed(lines))
+    return next((line for line in said if line), "")

@@ -36,3 +36,5 @@ def test_the_last_line_is_the_last_that_says_something(tmp_path: Path) -> None:
     assert last_line(path) == ""
     path.write_text("x" * 10_000 + "\nstorage: no disk\n\n  \n")
     assert last_line(path) == "storage: no disk"
+    path.write_text("    | AttributeError: no such thing\n    +---------------\n")
+    assert last_line(path) == "AttributeError: no such thing"
