@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from optrading.collection.feeds.replay.table import NEEDED_COLUMNS, OPTIONAL_COLUMNS
+from optrading.collection.settings import FeedName
 from tests.conftest import ROOT
-from tests.repository.conftest import repository_files
+from tests.integration.test_documents import SHOWN
+from tests.pages import shell_blocks
+from tests.repository.conftest import repository_files, table_rows
 
 PAGES = tuple(path for path in repository_files() if path.suffix == ".md")
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
@@ -130,3 +134,29 @@ def test_the_changelog_has_the_version_of_the_project() -> None:
     assert version
     headings = re.findall(r"^## \[(.+?)\]", text(Path("CHANGELOG.md")), re.MULTILINE)
     assert headings[:2] == ["Unreleased", version[1]]
+
+
+def test_every_block_of_shell_commands_is_run_by_a_test() -> None:
+    # Pages about the clone itself may also name `make` and pytest, which are how tests run at all.
+    for page in PAGES:
+        lines = [line for block in shell_blocks(ROOT / page) for line in block.commands.splitlines()]
+        if page.as_posix() not in SHOWN:
+            assert all(line.startswith(("make ", ".venv/bin/pytest ")) for line in lines), page
+
+
+def test_every_folder_that_the_readme_names_exists() -> None:
+    table = text(Path("README.md")).partition("## Where things are")[2]
+    named = re.findall(r"`([a-z/]+/)`", table)
+    assert len(named) > 5
+    assert [name for name in named if not (ROOT / name).is_dir()] == []
+
+
+def test_the_columns_of_recordings_are_those_that_the_replay_reads() -> None:
+    rows = table_rows(text(Path("docs/recordings.md")))
+    assert tuple(row[0].strip("`") for row in rows if row[1] == "yes") == NEEDED_COLUMNS
+    assert tuple(row[0].strip("`") for row in rows if row[1] == "no") == OPTIONAL_COLUMNS
+
+
+def test_the_feeds_that_make_run_offers_are_those_there_are() -> None:
+    row = next(row for row in table_rows(text(Path("docs/configuration.md"))) if row[0] == "`FEED`")
+    assert {name for name in re.findall(r"`(\w+)`", row[2]) if name != "FEED"} == {feed.value for feed in FeedName}
