@@ -43,11 +43,13 @@ class JournalTrimmer:
             await self.trim()
 
     async def trim(self) -> None:
-        """Trim once."""
+        """Trim all that may go, a little at a time: chains are committed in between."""
         now = self._clock.now()
-        removed = await self._writer.run(self._trim, now)
-        if removed:
-            log.info("journal_trimmed", removed=removed)
+        total = 0
+        while removed := await self._writer.run(self._trim, now):
+            total += removed
+        if total:
+            log.info("journal_trimmed", removed=total)
 
     def _trim(self, now: datetime) -> int:
         removed = 0
@@ -55,7 +57,6 @@ class JournalTrimmer:
             for index in self._journal.indices():
                 stored = self._acknowledged.get(index, ORIGIN)
                 removed += self._journal.trim(index, stored, to_micros(now - self._window))
-                last = self._journal.last(index)
-                if last is not None:
-                    removed += self._journal.trim(index, last.position, to_micros(now - self._retention))
+                last = self._journal.last_position(index) or ORIGIN
+                removed += self._journal.trim(index, last, to_micros(now - self._retention))
         return removed

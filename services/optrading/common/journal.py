@@ -9,7 +9,9 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import takewhile
 
 from optrading.common.errors import DataLoss
 from optrading.market.chain import ORIGIN, Position
@@ -120,32 +122,59 @@ class Journal:
         ).fetchone()
         return Position(*row) if row else None
 
+    def last_position(self, index: str) -> Position | None:
+        """Return the newest position of `index` that is kept, without reading the record."""
+        row = self._connection.execute(
+            "SELECT epoch, sequence FROM snapshot WHERE index_name = ? ORDER BY epoch DESC, sequence DESC LIMIT 1",
+            (index,),
+        ).fetchone()
+        return Position(*row) if row else None
+
     def indices(self) -> list[str]:
         """Return the indices that have records, by name."""
-        return [name for (name,) in self._connection.execute("SELECT DISTINCT index_name FROM snapshot ORDER BY 1")]
+        # From name to name along the index; DISTINCT would read every entry of it.
+        rows = self._connection.execute(
+            "WITH RECURSIVE each(name) AS (SELECT min(index_name) FROM snapshot UNION ALL"
+            " SELECT (SELECT min(index_name) FROM snapshot WHERE index_name > name) FROM each WHERE name IS NOT NULL)"
+            " SELECT name FROM each WHERE name IS NOT NULL"
+        )
+        return [name for (name,) in rows]
 
     def last_epoch(self) -> int:
         """Return the greatest epoch that has a record or a cursor; 0 when there is none."""
-        (epoch,) = self._connection.execute(
-            "SELECT max(coalesce((SELECT max(epoch) FROM snapshot), 0), coalesce((SELECT max(epoch) FROM cursor), 0))"
-        ).fetchone()
-        return int(epoch)
+        (noted,) = self._connection.execute("SELECT coalesce(max(epoch), 0) FROM cursor").fetchone()
+        kept = [self.last_position(index) or ORIGIN for index in self.indices()]
+        return max([int(noted), *(position.epoch for position in kept)])
 
-    def trim(self, index: str, up_to: Position, received_before_us: int) -> int:
-        """Remove records of `index` up to `up_to` received before an instant, except the newest one.
+    def trim(self, index: str, up_to: Position, received_before_us: int, limit: int = 256) -> int:
+        """Remove the oldest records of `index`: up to `up_to`, received before an instant, and never the newest one.
+
+        Removing ends at the first record that stays: there are no holes.
+
+        Args:
+            index: Index symbol.
+            up_to: The last position that may go.
+            received_before_us: Only what was received before this, microseconds since 1970 UTC.
+            limit: How many may go at once, so that writers need not wait long; ask again while it is reached.
 
         Returns:
             How many were removed.
         """
-        removed = self._connection.execute(
-            "DELETE FROM snapshot WHERE index_name = ?1 AND (epoch, sequence) <= (?2, ?3) AND receive_time_us < ?4"
-            " AND row_id <> (SELECT row_id FROM snapshot WHERE index_name = ?1"
-            " ORDER BY epoch DESC, sequence DESC LIMIT 1) RETURNING epoch, sequence",
-            (index, *up_to, received_before_us),
-        ).fetchall()
-        if removed:
-            self.set_cursor(_trimmed(index), max(Position(*row) for row in removed))
-        return len(removed)
+        newest = self.last_position(index)
+        if newest is None:
+            return 0
+        with closing(
+            self._connection.execute(
+                "SELECT row_id, receive_time_us, epoch, sequence FROM snapshot WHERE index_name = ?"
+                " AND (epoch, sequence) <= (?, ?) AND (epoch, sequence) < (?, ?) ORDER BY epoch, sequence LIMIT ?",
+                (index, *up_to, *newest, limit),
+            )
+        ) as rows:
+            old = list(takewhile(lambda row: row[1] < received_before_us, rows))
+        if old:
+            self._connection.executemany("DELETE FROM snapshot WHERE row_id = ?", [row[:1] for row in old])
+            self.set_cursor(_trimmed(index), Position(*old[-1][2:]))
+        return len(old)
 
     def holds(self, index: str, position: Position) -> bool:
         """Return whether `position` of `index` is here."""
