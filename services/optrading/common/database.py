@@ -20,7 +20,7 @@ def open_database(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """
     try:
         connection = sqlite3.connect(
-            f"file:{path}?mode={'ro' if read_only else 'rwc'}",
+            f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}",
             uri=True,
             isolation_level=None,  # transactions are begun by `transaction`, never implicitly
             check_same_thread=False,  # made in one thread, then used by one worker
