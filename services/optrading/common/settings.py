@@ -7,8 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 
 class MeshTls(StrEnum):
@@ -18,6 +18,14 @@ class MeshTls(StrEnum):
     """Each service itself: TLS 1.3, both sides with certificates. For laptops, tests and plain hosts."""
     SIDECAR = "sidecar"
     """A sidecar of the mesh; services speak plaintext inside their pod and listen where only the sidecar reaches."""
+
+
+class _Environment(EnvSettingsSource):
+    """Knows a field that has an alias by this only: HOME and DATABASE_URL of the environment are somebody else's."""
+
+    def __init__(self, kind: type[BaseSettings]) -> None:
+        super().__init__(kind)
+        self.config = SettingsConfigDict(**{**self.config, "populate_by_name": False, "validate_by_name": False})
 
 
 class ServiceSettings(BaseSettings):
@@ -42,7 +50,8 @@ class ServiceSettings(BaseSettings):
         log_level: Least level that is logged.
     """
 
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore")
+    # A variable that is set to nothing, as Compose files and shells do it, is not set.
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(default=Path("var"), validation_alias="OPTRADING_HOME")
     state_directory: Path | None = None
@@ -60,6 +69,30 @@ class ServiceSettings(BaseSettings):
     drain_s: float = Field(default=5.0, ge=0)
     log_format: str = Field(default="json", pattern="^(json|console)$")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url_can_be_read(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:
+            return None
+        # Not at the top: it takes half a second of computing, which a service without events does not need.
+        from redis.asyncio.connection import parse_url  # noqa: PLC0415
+
+        try:
+            parse_url(url.get_secret_value())
+        except ValueError:  # its text may hold a part of the password
+            raise ValueError("not a URL such as redis://:password@host:6379/0, rediss://... or unix://...") from None
+        return url
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]  # it is called by names, of which we use two
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read what the caller gives, then the environment; there are no other sources."""
+        return init_settings, _Environment(settings_cls)
 
     def state(self, service: str) -> Path:
         """Return the folder for the state of `service`."""
