@@ -74,10 +74,12 @@ def access_of(workload: str, method: MethodDescriptor) -> Access:
     if not options.HasExtension(access_pb2.access):
         raise ContractError(f"{name} has no option (optrading.access.v1.access)")
     rule = options.Extensions[access_pb2.access]
-    if rule.permission == access_pb2.PERMISSION_UNSPECIFIED:
+    # A number that is not in the enumeration is kept by protobuf: a rule of a newer contract, which we cannot hold.
+    if rule.permission == access_pb2.PERMISSION_UNSPECIFIED or rule.permission not in access_pb2.Permission.values():
         raise ContractError(f"{name}: the access rule states no permission")
-    callers = frozenset(access_pb2.Caller.Name(c).removeprefix("CALLER_").lower() for c in rule.callers)
-    if not callers or "unspecified" in callers:
+    known = {number: caller.removeprefix("CALLER_").lower() for caller, number in access_pb2.Caller.items() if number}
+    callers = frozenset(known.get(number, "") for number in rule.callers)
+    if not callers or "" in callers:
         raise ContractError(f"{name}: the access rule must name its callers")
     if (rule.permission == access_pb2.PERMISSION_MESH_ONLY) == ("gateway" in callers):
         raise ContractError(f"{name}: the gateway is among the callers exactly when the method is not MESH_ONLY")
