@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from redis.typing import EncodableT, FieldT
 
 from optrading.common.database import transaction
-from optrading.common.outbox import Notice, Outbox
+from optrading.common.outbox import CAPACITY, Notice, Outbox
 from optrading.common.worker import Worker
 
 log = structlog.get_logger()
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 STREAM_PREFIX = "optrading:events:"
 """Stream of an event type: this and its name."""
 
-STREAM_LENGTH = 100_000
+STREAM_LENGTH = CAPACITY
 """About how many notices a stream keeps; consumers that are further behind read history from storage."""
 
 _BATCH = 256
@@ -77,14 +77,18 @@ class EventBus:
 
     async def _send_pending(self, redis: Redis) -> None:
         self._wake.clear()
-        while notices := await self._worker.run(self._outbox.pending, _BATCH):
+        while batch := await self._worker.run(self._read_batch):
+            notices, entries = batch
             pipeline = redis.pipeline(transaction=False)
-            for notice in notices:
-                pipeline.xadd(
-                    stream_of(notice.event.event_type), _entry(notice), maxlen=STREAM_LENGTH, approximate=True
-                )
+            for notice, entry in zip(notices, entries, strict=True):
+                pipeline.xadd(stream_of(notice.event.event_type), entry, maxlen=STREAM_LENGTH, approximate=True)
             await pipeline.execute()
             await self._worker.run(self._forget, notices)
+
+    def _read_batch(self) -> tuple[list[Notice], list[dict[FieldT, EncodableT]]] | None:
+        # JSON is made here, not on the event loop: a batch of it takes longer than anybody else should wait.
+        notices = self._outbox.pending(_BATCH)
+        return (notices, [_entry(notice) for notice in notices]) if notices else None
 
     def _forget(self, notices: Sequence[Notice]) -> None:
         with transaction(self._outbox.connection):

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 
 from optrading.market.v1 import event_pb2
 
+CAPACITY = 100_000
+"""Notices that wait at most, the newest ones. A stream of the bus keeps about as many: more would be sent for nothing.
+"""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS outbox (
   row_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -39,10 +43,14 @@ class Notice:
 class Outbox:
     """The table of notices to send, on a connection that the caller owns. Synchronous, for one thread."""
 
-    def __init__(self, connection: sqlite3.Connection, *, enabled: bool) -> None:
-        """Use `connection`; make the table if it is not there. Without a bus (not `enabled`) nothing is kept."""
+    def __init__(self, connection: sqlite3.Connection, *, enabled: bool, capacity: int = CAPACITY) -> None:
+        """Use `connection`; make the table if it is not there. Without a bus (not `enabled`) nothing is kept.
+
+        Of what waits, the newest `capacity` are kept.
+        """
         self.connection = connection
         self._enabled = enabled
+        self._capacity = capacity
         connection.executescript(_SCHEMA)
 
     def add(self, notices: Iterable[Notice]) -> None:
@@ -52,6 +60,9 @@ class Outbox:
         self.connection.executemany(
             "INSERT INTO outbox (traceparent, event) VALUES (?, ?)",
             [(notice.traceparent, notice.event.SerializeToString()) for notice in notices],
+        )
+        self.connection.execute(
+            "DELETE FROM outbox WHERE row_id <= (SELECT max(row_id) FROM outbox) - ?", (self._capacity,)
         )
 
     def pending(self, limit: int) -> list[Notice]:
