@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import grpc
 import structlog
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
 
 from optrading.common.access import CONTRACT, read_contract, services_of
 from optrading.common.channels import MAX_MESSAGE_BYTES
+from optrading.common.health import HealthServicer
 from optrading.common.interceptors import CallInterceptor
 from optrading.common.settings import MeshTls, ServiceSettings
 from optrading.common.tls import server_credentials
@@ -33,9 +33,6 @@ SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.max_ping_strikes", 0),
 )
 
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
 
 class AddressInUseError(Exception):
     """The address cannot be listened on."""
@@ -50,13 +47,11 @@ class RunningServer:
     """
 
     port: int
-    _health: health_aio.HealthServicer
-    _names: tuple[str, ...]
+    _health: HealthServicer
 
     async def set_serving(self, serving: bool) -> None:
         """Tell whoever asks or watches whether this workload does its job; it begins with not serving."""
-        for name in self._names:
-            await self._health.set(name, _SERVING if serving else _NOT_SERVING)
+        self._health.set_serving(serving)
 
 
 @asynccontextmanager
@@ -81,7 +76,7 @@ async def serve(
     tracing = aio_server_interceptor(filter_=filters.negate(filters.health_check()))
     server = grpc.aio.server(interceptors=[tracing, calls], options=SERVER_OPTIONS)
     add(server)
-    health = health_aio.HealthServicer()
+    health = HealthServicer(service.full_name for service in services_of(workload))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     everything = [service.full_name for name in CONTRACT for service in services_of(name)]
     reflection.enable_server_reflection([*everything, reflection.SERVICE_NAME], server)
@@ -94,14 +89,12 @@ async def serve(
         raise AddressInUseError(
             f"{settings.listen_address} cannot be listened on: taken, or not an address of this host"
         ) from error
-    running = RunningServer(port, health, ("", *(service.full_name for service in services_of(workload))))
-    await running.set_serving(False)
     await server.start()
     log.info("server_started", workload=workload, port=port, mesh_tls=settings.mesh_tls.value)
     try:
-        yield running
+        yield RunningServer(port, health)
     finally:
-        await health.enter_graceful_shutdown()
+        health.close()
         await server.stop(settings.drain_s)
         log.info("server_stopped", workload=workload)
 
