@@ -16,6 +16,7 @@ from optrading.collection.snapshot import Snapshot
 from optrading.common.board import Board
 from optrading.common.clock import Clock
 from optrading.common.database import transaction
+from optrading.common.errors import DataLoss
 from optrading.common.journal import Journal, Record
 from optrading.common.outbox import Notice, Outbox
 from optrading.common.telemetry import current_traceparent
@@ -90,16 +91,25 @@ class CollectionPipeline:
 
     async def load(self) -> None:
         """Show what the journal holds, and take a new epoch."""
-        await self._writer.run(self._load)
-
-    def _load(self) -> None:
-        for index in sorted({*self._feed.indices, *self._journal.indices()}):
+        records, last_epoch = await self._writer.run(self._load)
+        for index in sorted({*self._feed.indices, *records}):
             self._board.add_index(index)
-            last = self._journal.last(index)
+            last = records.get(index)
             if last is not None:
                 self._board.publish(index, Snapshot(last))
-        self._epoch = next_epoch(self._journal.last_epoch(), self._clock.now())
+        self._epoch = next_epoch(last_epoch, self._clock.now())
         log.info("epoch_taken", epoch=self._epoch, feed=self._feed.name)
+
+    def _load(self) -> tuple[Mapping[str, Record | None], int]:
+        return {index: self._last(index) for index in self._journal.indices()}, self._journal.last_epoch()
+
+    def _last(self, index: str) -> Record | None:
+        try:
+            return self._journal.last(index)
+        except DataLoss as error:
+            # What is to come can still be collected; whoever reads the damaged record is told.
+            log.error("journal_damaged", index=index, error=error.message)
+            return None
 
     async def run(self) -> None:
         """Collect until the feed ends; then return. Cancellation loses only what was not yet in the journal.
@@ -130,14 +140,19 @@ class CollectionPipeline:
             while not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             ended = batch[-1] is None
-            records = [self._record(chain) for chain in batch if chain is not None]
-            if not records:
+            chains = [chain for chain in batch if chain is not None]
+            if not chains:
                 continue
-            await self._writer.run(self._commit, records)
-            for record in records:
+            for record in await self._writer.run(self._write, chains):
                 self._board.publish(record.index, Snapshot(record))
                 log.debug("chain_published", index=record.index, sequence=record.position.sequence)
             self._on_committed()
+
+    def _write(self, chains: Sequence[Chain]) -> Sequence[Record]:
+        # All of it here: shaping and encoding a queue full of large chains would hold up the event loop.
+        records = [self._record(chain) for chain in chains]
+        self._commit(records)
+        return records
 
     def _record(self, chain: Chain) -> Record:
         with tracer.start_as_current_span("collect_chain", attributes={"index": chain.index}):
