@@ -8,6 +8,7 @@ from optrading.collection.snapshot import Snapshot
 from optrading.common.board import Board, StreamLimits, Update, check_age
 from optrading.common.errors import FailedPrecondition, OutOfRange
 from optrading.common.journal import Journal, Record
+from optrading.common.selection import no_chain_yet
 from optrading.common.worker import Worker
 from optrading.market.chain import ORIGIN, Position
 
@@ -38,9 +39,11 @@ class Outlet:
             OutOfRange: SEQUENCE_EVICTED when a chain after the position is no longer kept; SEQUENCE_AHEAD when the
                 position has not been reached.
             FailedPrecondition: EPOCH_SUPERSEDED when the position is of an epoch that this collector never had.
-            Unavailable: STREAM_AGE_REACHED, after the maximum age.
+            Unavailable: STREAM_AGE_REACHED, after the maximum age; NO_CHAIN_YET when a position is given before the
+                first chain, which alone tells whether the position can be right.
         """
         newest = self._board.newest(index)
+        seen = self._board.published(index)
         if after is not None:
             after = self._check(index, after, newest)
         if lossless:
@@ -52,7 +55,7 @@ class Outlet:
             async for snapshot in self._between(index, after, newest.position):
                 yield Update(snapshot)
             position = newest.position
-        async for update in self._board.follow_newest(index, self._limits, position):
+        async for update in self._board.follow_newest(index, self._limits, position, seen):
             yield update
 
     async def _follow_all(self, index: str, after: Position | None) -> AsyncIterator[Update[Snapshot]]:
@@ -87,7 +90,10 @@ class Outlet:
                 reason="SEQUENCE_EVICTED",
                 metadata={"trimmed_epoch": str(trimmed.epoch), "trimmed_sequence": str(trimmed.sequence)},
             )
-        return [Snapshot(record) for record in records]
+        # What is durable but not yet announced comes with the next turn: nobody is ahead of the board.
+        newest = self._board.newest(index)
+        announced = newest.position if newest else ORIGIN
+        return [Snapshot(record) for record in records if record.position <= announced]
 
     def _read_journal(self, index: str, position: Position) -> tuple[Position, list[Record]]:
         records = self._journal.read_after(index, position, _JOURNAL_BATCH)
@@ -95,7 +101,9 @@ class Outlet:
         return self._journal.trimmed(index), records
 
     def _check(self, index: str, after: Position, newest: Snapshot | None) -> Position:
-        last = newest.position if newest else ORIGIN
+        if newest is None:
+            raise no_chain_yet(index)
+        last = newest.position
         if after.epoch == 0:
             after = Position(last.epoch, after.sequence)
         if after.epoch > last.epoch:

@@ -12,9 +12,9 @@ from optrading.collection.trimming import JournalTrimmer
 from optrading.collection.v1 import collection_service_pb2 as pb
 from optrading.collection.v1 import collection_service_pb2_grpc as pb_grpc
 from optrading.common.board import Board
-from optrading.common.errors import FailedPrecondition, InvalidArgument, Unavailable
+from optrading.common.errors import FailedPrecondition, InvalidArgument
 from optrading.common.interceptors import Context
-from optrading.common.selection import check_expiry_choice, check_index, choose_expiry, expiry_in
+from optrading.common.selection import check_expiry_choice, check_index, choose_expiry, expiry_in, no_chain_yet
 from optrading.market.chain import Position
 from optrading.market.codec import from_timestamp, to_timestamp
 from optrading.market.v1 import chain_pb2
@@ -44,7 +44,7 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
         check_expiry_choice(request.bucket, request.expiry)
         newest = self._board.newest(request.index)
         if newest is None:
-            raise Unavailable(f"{request.index} has no chain yet", reason="NO_CHAIN_YET", retry_after_s=1.0)
+            raise no_chain_yet(request.index)
         return newest.get_chain_response(choose_expiry(request.index, newest.listed, request.bucket, request.expiry))
 
     async def WatchChains(  # type: ignore[override]  # ready bytes, which CallInterceptor passes on

@@ -107,6 +107,11 @@ class Board(Generic[ItemT]):
         for shelf in self._shelves.values():
             shelf.changed.set()
 
+    def published(self, index: str) -> int:
+        """Return how many items of a known index were published here: the ordinal of the newest."""
+        recent = self._shelves[index].recent
+        return recent[-1][0] if recent else 0
+
     def newest(self, index: str) -> ItemT | None:
         """Return the newest item of a known index; None before the first."""
         recent = self._shelves[index].recent
@@ -142,15 +147,20 @@ class Board(Generic[ItemT]):
         return True
 
     async def follow_newest(
-        self, index: str, limits: StreamLimits, position: Position = ORIGIN
+        self, index: str, limits: StreamLimits, position: Position = ORIGIN, seen: int = 0
     ) -> AsyncIterator[Update[ItemT]]:
         """Yield the newest item after `position`, then each newer one; what comes in between is counted, not sent.
+
+        Args:
+            index: Index symbol, known.
+            limits: Heartbeats and age.
+            position: Where the reader is; ORIGIN begins with the newest item, and nothing before it counts as left out.
+            seen: Ordinal of the item at `position`, see `published`.
 
         Raises:
             Unavailable: STREAM_AGE_REACHED, after the maximum age.
         """
         end = limits.end()
-        seen: int | None = None
         while True:
             try:
                 async with asyncio.timeout(limits.heartbeat_s):
@@ -158,7 +168,7 @@ class Board(Generic[ItemT]):
             except TimeoutError:
                 yield Update(None)
             else:
-                yield Update(item, 0 if seen is None else ordinal - seen - 1)
+                yield Update(item, 0 if position == ORIGIN else ordinal - seen - 1)
                 seen, position = ordinal, item.position
             check_age(end)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import date
 
-from optrading.common.errors import InvalidArgument, NotFound, one_of
+from optrading.common.errors import InvalidArgument, NotFound, Unavailable, one_of
 from optrading.market.buckets import BUCKETS, NEXT_WEEK, THIS_WEEK
 
 NO_EXPIRY = "none"
@@ -22,6 +22,11 @@ def check_index(index: str, known: Collection[str]) -> None:
         raise NotFound(
             f"index {index!r} is not known here; known: {one_of(sorted(known))}", reason="UNKNOWN_INDEX", field="index"
         )
+
+
+def no_chain_yet(index: str) -> Unavailable:
+    """Return the error for a known index of which nothing can be shown so far."""
+    return Unavailable(f"{index} has no chain yet", reason="NO_CHAIN_YET", retry_after_s=1.0)
 
 
 def check_expiry_choice(bucket: str, expiry: str) -> date | None:
@@ -82,8 +87,10 @@ def expiry_in(listed: Mapping[str, Collection[str]], bucket: str, expiry: str) -
     """Return which expiry of a chain in a stream is meant, where one that is gone is no error.
 
     Returns:
-        The expiry; None for all; `NO_EXPIRY` when no expiry is in the bucket.
+        The expiry; None for all; `NO_EXPIRY` when it is not listed, or none is in the bucket.
     """
-    if not bucket:
-        return expiry or None
-    return next((day for day, buckets in listed.items() if bucket in buckets), NO_EXPIRY)
+    if bucket:
+        return next((day for day, buckets in listed.items() if bucket in buckets), NO_EXPIRY)
+    if expiry:
+        return expiry if expiry in listed else NO_EXPIRY
+    return None
