@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from itertools import groupby
 
 from optrading.storage.history import Damage, IndexHistory, UnsealedChain
@@ -45,6 +46,16 @@ class Segment:
     tail: tuple[UnsealedChain, ...] = ()
     damaged: tuple[Damage, ...] = ()
 
+    @property
+    def row_count(self) -> int:
+        """Rows in it."""
+        unsealed: int = sum(chain.rows.num_rows for chain in self.tail)
+        return unsealed + sum(file.row_count for file in self.files)
+
+    def joined(self, other: Segment) -> Segment:
+        """Return both as one."""
+        return Segment(self.files + other.files, self.tail + other.tail, self.damaged + other.damaged)
+
 
 @dataclass(frozen=True, slots=True)
 class _Part:
@@ -61,11 +72,11 @@ def plan(history: IndexHistory, span: Span) -> Iterator[Segment]:
     together: list[_Part] = []
     for part in sorted(_parts(history, span), key=lambda part: part.first_us):
         if together and part.first_us > max(each.last_us for each in together):
-            yield _join(together)
+            yield _joined(together)
             together = []
         together.append(part)
     if together:
-        yield _join(together)
+        yield _joined(together)
 
 
 def _parts(history: IndexHistory, span: Span) -> Iterator[_Part]:
@@ -82,13 +93,8 @@ def _parts(history: IndexHistory, span: Span) -> Iterator[_Part]:
             yield _Part(row.event_time_us, row.event_time_us, Segment(damaged=(row,)))
 
 
-def _join(parts: Iterable[_Part]) -> Segment:
-    segments = [part.what for part in parts]
-    return Segment(
-        files=tuple(file for segment in segments for file in segment.files),
-        tail=tuple(chain for segment in segments for chain in segment.tail),
-        damaged=tuple(row for segment in segments for row in segment.damaged),
-    )
+def _joined(parts: Iterable[_Part]) -> Segment:
+    return reduce(Segment.joined, (part.what for part in parts))
 
 
 def latest_before(history: IndexHistory, end_us: int) -> tuple[int | None, list[SealedFile]]:

@@ -7,6 +7,7 @@ Files are named one by one, never by pattern, and each is verified before its fi
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,7 @@ from optrading.storage.stores.parquet import Verifier
 T = TypeVar("T")
 
 _ROWS_PER_BATCH = 16_384  # some dozen chains, about 3 MB: a step of a read, and what it holds in memory
+_ROWS_PER_QUERY = 262_144  # some 50 MB to sort; one file or one day that is larger is one query nevertheless
 _FEW_CHUNKS = 64  # more than this, and joining the tail's chains first is cheaper than scanning them one by one
 
 
@@ -40,12 +42,15 @@ class Reader:
     def __init__(self, directory: Path, settings: StorageSettings) -> None:
         """Read sealed files below `directory`, and keep temporary files of large sorts there."""
         self._verifier = Verifier(directory)
+        temporary = directory / "duckdb.tmp"
+        # What a killed process was sorting is of no use to anybody.
+        shutil.rmtree(temporary, ignore_errors=True)
         self._threads = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="storage-reader")
         self._database = duckdb.connect(
             config={
                 "memory_limit": f"{settings.duckdb_memory_limit_mb}MB",
                 "threads": settings.duckdb_threads,
-                "temp_directory": str(directory / "duckdb.tmp"),
+                "temp_directory": str(temporary),
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 # A name in a query means a table, never a Python variable that happens to be called so.
@@ -76,14 +81,13 @@ class Reader:
             DataLoss: DAMAGED_FILE or DAMAGED_JOURNAL, after the chains before the damage.
             ResourceExhausted: READ_TOO_LARGE: sorting it needs more than the memory limit and the disk give.
         """
-        for segment in plan(history, wanted.span):
-            steps = _Steps(self._threads, self._read_segment(history.index, segment, wanted, translate))
-            try:
-                while (ready := await steps.next()) is not None:
-                    for each in ready:
-                        yield each
-            finally:
-                await steps.close()
+        steps = _Steps(self._threads, self._read(history, wanted, translate))
+        try:
+            while (ready := await steps.next()) is not None:
+                for each in ready:
+                    yield each
+        finally:
+            await steps.close()
 
     async def latest(self, history: IndexHistory, before_us: int | None) -> StoredChain:
         """Return the chain with the greatest event time before `before_us`; None asks for the newest of all.
@@ -120,9 +124,26 @@ class Reader:
             ).fetchone()
         return row[0] if row else None
 
-    def _read_segment(
-        self, index: str, segment: Segment, wanted: Wanted, translate: Callable[[Position, Chain], T]
+    def _read(
+        self, history: IndexHistory, wanted: Wanted, translate: Callable[[Position, Chain], T]
     ) -> Generator[list[T], None, None]:
+        """Answer segment by segment; small ones together, since every query costs some milliseconds."""
+        together = Segment()
+        for segment in plan(history, wanted.span):
+            try:
+                self._check(history.index, segment)
+            except DataLoss:
+                # What lies before the damage is good.
+                yield from self._answer(history.index, together, wanted, translate)
+                raise
+            if together.row_count + segment.row_count > _ROWS_PER_QUERY:
+                yield from self._answer(history.index, together, wanted, translate)
+                together = segment
+            else:
+                together = together.joined(segment)
+        yield from self._answer(history.index, together, wanted, translate)
+
+    def _check(self, index: str, segment: Segment) -> None:
         for row in segment.damaged:
             instant = describe_time(row.event_time_us)
             raise DataLoss(
@@ -130,7 +151,15 @@ class Reader:
                 reason="DAMAGED_JOURNAL",
                 metadata={"index": index, "epoch": str(row.position.epoch), "sequence": str(row.position.sequence)},
             )
+        for file in segment.files:
+            self._verifier.verify(file)
+
+    def _answer(
+        self, index: str, segment: Segment, wanted: Wanted, translate: Callable[[Position, Chain], T]
+    ) -> Generator[list[T], None, None]:
         paths = [str(self._verifier.verify(file)) for file in segment.files]
+        if not paths and not segment.tail:
+            return
         try:
             # A cursor of its own: DuckDB 2.0 allows nothing else on a connection whose result is not read to its end.
             with self._database.cursor() as cursor:

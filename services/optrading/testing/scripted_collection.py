@@ -64,6 +64,10 @@ class ScriptedCollection(pb_grpc.CollectionServiceServicer):
         self._refusals: dict[str, deque[ServiceError]] = defaultdict(deque)
         self._changed = asyncio.Condition()
 
+    def add_index(self, index: str) -> None:
+        """Collect `index` too; nothing of it is published yet."""
+        self._kept.setdefault(index, [])
+
     async def publish(self, *chains: chain_pb2.ChainSnapshot, traceparent: str = "") -> None:
         """Keep `chains` and send them to those who watch; their index becomes known."""
         async with self._changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +26,13 @@ class Asked:
     running: RunningStorage
     stub: StorageServiceStub
     channel: grpc.aio.Channel
+
+
+async def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+    """Wait for something that nothing tells of."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110  # a log line and a rolled file set no event
+            await asyncio.sleep(0.01)
 
 
 StartStorage = Callable[..., AbstractAsyncContextManager[Asked]]

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
@@ -22,7 +19,7 @@ from optrading.testing.scripted_collection import (
     scripted_collection,
 )
 from tests.chains import small_message
-from tests.contract.storage.conftest import Asked, StartStorage
+from tests.contract.storage.conftest import Asked, StartStorage, until
 
 
 def at(sequence: int, epoch: int = 7) -> Position:
@@ -46,13 +43,6 @@ def resumed_after(request: collection_pb.WatchChainsRequest) -> Position | None:
     if not request.HasField("resume_after_sequence"):
         return None
     return Position(request.resume_after_epoch, request.resume_after_sequence)
-
-
-async def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
-    """Wait for something that nothing tells of."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110  # a log line and a rolled file set no event
-            await asyncio.sleep(0.01)
 
 
 def found(logs: list, event: str) -> list:

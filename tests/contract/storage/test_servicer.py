@@ -32,7 +32,7 @@ def after_opening(minutes: float) -> datetime:
 async def asked(request, collection, start_storage):
     """Twenty chains of NIFTY, a minute each: in memory, in sealed files, or some in each. SENSEX has none."""
     await collection.publish(*(message(s) for s in range(1, 13)))
-    collection._kept["SENSEX"] = []
+    collection.add_index("SENSEX")
     async with start_storage() as asked:
         await collection.wait_acknowledged("NIFTY", Position(7, 12))
         if request.param == "both":
@@ -173,7 +173,7 @@ async def test_a_wrong_request_is_told_what_is_allowed(asked_once, method, reque
 @pytest.fixture
 async def asked_once(collection, start_storage):
     await collection.publish(message(1), message(2))
-    collection._kept["SENSEX"] = []
+    collection.add_index("SENSEX")
     async with start_storage() as asked:
         await collection.wait_acknowledged("NIFTY", Position(7, 2))
         await collection.wait_watches(2)

@@ -14,6 +14,7 @@ from optrading.common.errors import DataLoss, NotFound
 from optrading.market.buckets import BUCKETS
 from optrading.market.chain import Chain, Position
 from optrading.market.codec import to_micros
+from optrading.storage import query
 from optrading.storage.planning import Span
 from optrading.storage.query import Reader
 from optrading.storage.selecting import Wanted
@@ -154,6 +155,33 @@ async def test_a_damaged_file_is_named_and_not_served_while_the_rest_is(state):
         after = Wanted(Span(to_micros(OPENING) + 31 * 60_000_000))
         assert len(await read(reader, state, after)) == 5
         assert (await reader.latest(state.history.of("NIFTY"), None)).position == Position(7, 35)
+
+
+async def test_chains_before_a_damaged_file_are_served_and_then_it_is_named(state):
+    for sequence in range(31, 36):
+        state.roll()
+        state.store([(Position(7, sequence), small_chain(minute=sequence))])
+    damaged = state.directory / state.history.of("NIFTY").files[2].path
+    damaged.write_bytes(damaged.read_bytes()[:-3])
+    async with Reader(state.directory, SETTINGS) as reader:
+        answers = reader.read(state.history.of("NIFTY"), EVERYTHING, lambda position, _: position.sequence)
+        assert [await anext(answers) for _ in range(31)] == list(range(1, 32))
+        with pytest.raises(DataLoss, match=damaged.name):
+            await anext(answers)
+
+
+@pytest.mark.parametrize("rows", [1, 10_000])
+async def test_an_answer_is_the_same_however_many_files_one_query_reads(state, monkeypatch, rows):
+    monkeypatch.setattr(query, "_ROWS_PER_QUERY", rows)
+    before = state.history.of("NIFTY")
+    state.roll()
+    for sequence in range(31, 36):
+        state.store([(Position(7, sequence), small_chain(minute=sequence))])
+        state.roll()
+    async with Reader(state.directory, SETTINGS) as reader:
+        answer = await read(reader, state)
+        assert [row[0].sequence for row in answer] == list(range(1, 36))
+        assert answer[:30] == [bits(each.chain, each.position) for each in before.tail]
 
 
 async def test_a_damaged_row_is_named_and_not_left_out_while_the_rest_is_served(state):
