@@ -69,13 +69,14 @@ $(VENV)/build.stamp: requirements/build.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
 	@touch $@
 
+# Bytecode is compiled by all cores at once here; Python would do it one module at a time during the first start.
 # Only what running needs; a developer's environment has that too and is left as it is.
 $(VENV)/run.stamp: $(VENV)/build.stamp requirements/run.txt pyproject.toml
-	@test -e $(VENV)/dev.stamp || $(BIN)/uv pip sync --quiet --require-hashes requirements/build.txt requirements/run.txt
+	@test -e $(VENV)/dev.stamp || $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements/build.txt requirements/run.txt
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/build.stamp requirements/dev.txt pyproject.toml
-	$(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
+	$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements/dev.txt
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
