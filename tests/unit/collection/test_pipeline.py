@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optrading.collection.feeds.base import FeedError
+from optrading.collection.pipeline import next_epoch
+from optrading.common.journal import Journal
+from optrading.market.chain import ORIGIN
+from optrading.market.codec import from_timestamp
+from optrading.testing.clock import ManualClock
+from optrading.testing.scripted_feed import ScriptedFeed
+from tests.chains import OPENING, small_chain
+from tests.unit.collection.rig import Collector, collecting, collector
+
+
+@pytest.fixture(autouse=True)
+async def deadline() -> AsyncIterator[None]:
+    async with asyncio.timeout(20):
+        yield
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+def event_ids(rig: Collector) -> list[str]:
+    return [notice.event.event_id for notice in rig.outbox.pending(1000)]
+
+
+@given(st.integers(0, 2**60), st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))
+def test_an_epoch_is_greater_than_the_last_and_not_before_the_present(last: int, now: datetime) -> None:
+    epoch = next_epoch(last, now)
+    assert epoch > last
+    assert epoch >= int(now.timestamp() * 1000)
+
+
+async def test_chains_are_numbered_from_one_per_index_without_gaps(tmp_path: Path, clock: ManualClock) -> None:
+    feed = ScriptedFeed("NIFTY", "SENSEX")
+    async with collector(tmp_path, feed, clock) as rig:
+        feed.give(small_chain("NIFTY", 0), small_chain("SENSEX", 0), small_chain("NIFTY", 1))
+        feed.end()
+        await rig.pipeline.run()
+        assert rig.pipeline.finished
+        epoch = rig.pipeline.epoch
+        assert [r.position for r in rig.journal.read_after("NIFTY", ORIGIN, 9)] == [(epoch, 1), (epoch, 2)]
+        assert [r.position for r in rig.journal.read_after("SENSEX", ORIGIN, 9)] == [(epoch, 1)]
+        newest = rig.board.newest("NIFTY")
+        assert newest is not None
+        assert from_timestamp(newest.message.event_time) == OPENING + timedelta(minutes=1)
+        assert event_ids(rig) == [
+            f"legs_collected/{index}/{epoch}/{n}" for index, n in (("NIFTY", 1), ("SENSEX", 1), ("NIFTY", 2))
+        ]
+        (event, *_) = (notice.event for notice in rig.outbox.pending(1))
+        assert (event.legs_collected.count, list(event.legs_collected.buckets)) == (
+            12,
+            ["next_week", "this_month", "this_week"],
+        )
+        assert rig.commits
+
+
+async def test_a_chain_is_in_the_journal_when_it_is_shown(tmp_path: Path, clock: ManualClock) -> None:
+    feed = ScriptedFeed("NIFTY")
+    async with collector(tmp_path, feed, clock) as rig:
+        # Another connection, as another process would have it: it sees commits only.
+        with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as other:
+            seen_before_commit = []
+            publish = rig.board.publish
+
+            def publish_and_look(index: str, item) -> None:
+                seen_before_commit.append(item.position not in {r.position for r in everything(other, index)})
+                publish(index, item)
+
+            rig.board.publish = publish_and_look  # type: ignore[method-assign]
+            feed.give(*(small_chain("NIFTY", n) for n in range(20)))
+            feed.end()
+            await rig.pipeline.run()
+            assert seen_before_commit == [False] * 20
+
+
+def everything(connection: sqlite3.Connection, index: str):
+    return Journal(connection, create=False).read_after(index, ORIGIN, 1000)
+
+
+async def test_what_cannot_be_committed_is_never_shown(tmp_path: Path, clock: ManualClock) -> None:
+    feed = ScriptedFeed("NIFTY")
+    async with collector(tmp_path, feed, clock) as rig:
+        rig.writing.execute("CREATE TRIGGER full BEFORE INSERT ON outbox BEGIN SELECT raise(ABORT, 'disk full'); END")
+        feed.give(small_chain())
+        with pytest.raises(ExceptionGroup) as caught:
+            await rig.pipeline.run()
+        assert caught.group_contains(sqlite3.IntegrityError, match="disk full")
+        assert rig.board.newest("NIFTY") is None
+        assert rig.journal.last("NIFTY") is None
+        assert not rig.pipeline.finished
+
+
+async def test_a_restart_takes_a_newer_epoch_shows_the_last_chain_and_goes_on_after_it(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    chains = [small_chain("NIFTY", n) for n in range(4)]
+    async with collector(tmp_path, ScriptedFeed("NIFTY"), clock) as first:
+        first.feed.give(*chains[:2])
+        async with collecting(first):
+            await first.until_shown("NIFTY", 2)
+        epoch = first.pipeline.epoch
+    feed = ScriptedFeed("NIFTY")
+    async with collector(tmp_path, feed, clock) as second:  # at the same instant: the clock alone is not enough
+        assert second.pipeline.epoch > epoch
+        shown = second.board.newest("NIFTY")
+        assert shown is not None
+        assert shown.position == (epoch, 2)
+        feed.give(*chains)
+        feed.end()
+        await second.pipeline.run()
+        assert feed.resume == {"NIFTY": chains[1].event_time}
+        positions = [record.position for record in second.journal.read_after("NIFTY", ORIGIN, 9)]
+        assert positions == [(epoch, 1), (epoch, 2), (second.pipeline.epoch, 1), (second.pipeline.epoch, 2)]
+
+
+async def test_the_resume_point_belongs_to_the_recording_and_to_the_run(tmp_path: Path, clock: ManualClock) -> None:
+    async def resume_of(identity: str, run_name: str) -> object:
+        feed = ScriptedFeed("NIFTY", identity=identity)
+        feed.give(small_chain("NIFTY", 0))
+        feed.end()
+        async with collector(tmp_path, feed, clock, run_name=run_name) as rig:
+            await rig.pipeline.run()
+        return feed.resume
+
+    assert await resume_of("a", "") == {}
+    assert await resume_of("a", "") == {"NIFTY": OPENING}
+    assert await resume_of("b", "") == {}
+    assert await resume_of("a", "again") == {}
+    assert await resume_of("a", "again") == {"NIFTY": OPENING}
+
+
+async def test_indices_of_an_earlier_feed_are_still_shown(tmp_path: Path, clock: ManualClock) -> None:
+    async with collector(tmp_path, ScriptedFeed("NIFTY"), clock) as first:
+        first.feed.give(small_chain())
+        first.feed.end()
+        await first.pipeline.run()
+    async with collector(tmp_path, ScriptedFeed("SENSEX"), clock) as second:
+        assert sorted(second.board.indices) == ["NIFTY", "SENSEX"]
+        assert second.board.newest("NIFTY") is not None
+        assert second.board.newest("SENSEX") is None
+
+
+async def test_a_damaged_last_chain_does_not_keep_the_collector_from_starting(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with collector(tmp_path, ScriptedFeed("NIFTY"), clock) as first:
+        first.feed.give(small_chain())
+        first.feed.end()
+        await first.pipeline.run()
+        first.writing.execute("UPDATE snapshot SET payload = zeroblob(20)")
+        epoch = first.pipeline.epoch
+    feed = ScriptedFeed("NIFTY")
+    async with collector(tmp_path, feed, clock) as second:
+        assert second.board.newest("NIFTY") is None
+        feed.give(small_chain("NIFTY", 1))
+        feed.end()
+        await second.pipeline.run()
+        shown = second.board.newest("NIFTY")
+        assert shown is not None
+        assert shown.position == (second.pipeline.epoch, 1) > (epoch, 1)
+
+
+async def test_a_feed_that_cannot_go_on_ends_the_pipeline_with_its_error(tmp_path: Path, clock: ManualClock) -> None:
+    feed = ScriptedFeed("NIFTY")
+    async with collector(tmp_path, feed, clock) as rig:
+        feed.fail("the recording ends in the middle of a row")
+        with pytest.raises(ExceptionGroup) as caught:
+            await rig.pipeline.run()
+        assert caught.group_contains(FeedError, match="middle of a row")
+
+
+async def test_only_the_wanted_strikes_are_kept(tmp_path: Path, clock: ManualClock) -> None:
+    feed = ScriptedFeed("NIFTY")
+    async with collector(tmp_path, feed, clock, offsets=frozenset({0, 1})) as rig:
+        feed.give(small_chain())
+        feed.end()
+        await rig.pipeline.run()
+        newest = rig.board.newest("NIFTY")
+        assert newest is not None
+        assert [list(each.strike_inr) for each in newest.message.expiries] == [[24_950.0, 25_000.0]] * 2
+        assert [list(each.atm_offset) for each in newest.message.expiries] == [[0, 1]] * 2
+        assert newest.record.leg_count == 8
+
+
+async def test_a_recording_s_present_is_its_own(tmp_path: Path, clock: ManualClock) -> None:
+    then = OPENING - timedelta(days=300)
+    async with collector(tmp_path, ScriptedFeed("NIFTY", name="replay"), clock) as replay:
+        assert replay.pipeline.clock_time(then) == then
+    async with collector(tmp_path, ScriptedFeed("NIFTY", name="synthetic"), clock) as live:
+        assert live.pipeline.clock_time(then) == clock.now()
