@@ -52,7 +52,8 @@ SHOWN: dict[str, dict[str, list[str]]] = {
 
 @pytest.fixture
 async def mesh(tmp_path: Path) -> AsyncIterator[Mesh]:
-    async with running_mesh(tmp_path / "var") as running:
+    # Another issuer than usual: identity and gateway must agree on it.
+    async with running_mesh(tmp_path / "var", environment={"JWT_ISSUER": "documents"}) as running:
         yield running
 
 

@@ -32,6 +32,7 @@ class IdentitySettings(ServiceSettings):
         demo_permissions: Permissions of that user, separated by commas.
     """
 
+    listen_address: str = "127.0.0.1:50054"
     jwt_expiration_hours: float = Field(default=24.0, gt=0, le=8760)
     jwt_refresh_token_expire_days: float = Field(default=7.0, gt=0, le=3650)
     jwt_issuer: str = Field(default="optrading", min_length=1)

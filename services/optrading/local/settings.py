@@ -19,6 +19,8 @@ class LocalSettings(BaseModel):
     Attributes:
         mesh_tls: Who encrypts between services.
         trust_domain: Trust domain of SPIFFE identities.
+        jwt_issuer: `iss` of access tokens: what identity writes and the gateway wants to see.
+        jwt_audience: `aud` of access tokens, likewise.
         redis_url: A Redis or Valkey of the user's own; empty starts one.
         redis_save_enabled: Whether the one we start keeps snapshots of its memory.
         redis_save_interval: Time between two of them while anything changes, seconds.
@@ -29,6 +31,8 @@ class LocalSettings(BaseModel):
 
     mesh_tls: MeshTls = MeshTls.IN_PROCESS
     trust_domain: str = Field(default="optrading.local", min_length=1)
+    jwt_issuer: str = Field(default="optrading", min_length=1)
+    jwt_audience: str = Field(default="optrading", min_length=1)
     redis_url: str = ""
     redis_save_enabled: bool = True
     redis_save_interval: int = Field(default=900, ge=1)
