@@ -69,8 +69,12 @@ def _service(workload: str, parameters: EnvoyParameters) -> dict[str, Any]:
                 "grpc_health_check": {},
             }
         ],
-        # With one instance of each, "most are unhealthy, so use them all" would hide that a service is down.
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "common_lb_config": {
+            # With one instance of each, "most are unhealthy, so use them all" would hide that a service is down.
+            "healthy_panic_threshold": {"value": 0},
+            # Envoy otherwise gathers changes for a second before its worker sees that a service is back.
+            "update_merge_window": "0s",
+        },
     }
     if parameters.mesh_tls is MeshTls.IN_PROCESS:
         cluster["transport_socket"] = _mutual_tls(workload, parameters)

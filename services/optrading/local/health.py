@@ -55,9 +55,12 @@ async def wait_serving(address: str, workload: str, tls_directory: Path | None) 
             await asyncio.sleep(_POLL_S)
 
 
-async def wait_gateway(url: str) -> None:
-    """Return when GET /health at the gateway says ok; wait for ever otherwise."""
-    while await asyncio.to_thread(ask_gateway, url):  # noqa: ASYNC110  # it is another process that changes
+async def wait_gateway(url: str, admin_address: str) -> None:
+    """Return when GET /health at the gateway says ok and Envoy itself uses every service; wait for ever otherwise.
+
+    Both are asked: Envoy's own checks find a service that came back up to a quarter of a second later.
+    """
+    while await asyncio.to_thread(lambda: ask_gateway(url) or unused_clusters(admin_address)):  # noqa: ASYNC110  # it is other processes that change
         await asyncio.sleep(_POLL_S)
 
 
@@ -78,3 +81,22 @@ def ask_gateway(url: str) -> str:
             return f"HTTP {error.code}"
     except (OSError, ValueError) as error:
         return f"no answer at {url}: {getattr(error, 'reason', error)}"
+
+
+def unused_clusters(admin_address: str) -> set[str]:
+    """Ask Envoy which services it would not call now, since its checks of them fail or have not begun; blocks.
+
+    Returns:
+        Their names; `envoy` when Envoy itself does not answer.
+    """
+    try:
+        with urllib.request.urlopen(f"http://{admin_address}/clusters?format=json", timeout=_CALL_S) as answer:
+            clusters = json.load(answer)["cluster_statuses"]
+    except (OSError, ValueError, KeyError):
+        return {"envoy"}
+    return {
+        cluster["name"]
+        for cluster in clusters
+        for host in cluster.get("host_statuses", ())
+        if {"failed_active_health_check", "pending_active_hc"} & host["health_status"].keys()
+    }

@@ -28,6 +28,8 @@ from optrading.local.valkey import Valkey
 _SERVICES = ("storage", "analytics", "collection", "identity", "gateway")
 # Readers stop before what they read from: nobody sees a neighbour vanish.
 _STAGES = {"valkey": 0, "identity": 1, "collection": 1, "storage": 2, "analytics": 2, "gateway": 3, "envoy": 4}
+_WRONG_SETTING = 2
+"""Exit code of a service that cannot read its settings; see `read_settings`."""
 _DEATHS_BEFORE_READY = 4
 """A program that dies this often before the mesh is ready will not get better by waiting."""
 
@@ -117,7 +119,7 @@ class Mesh:
         async with asyncio.TaskGroup() as tasks:
             for name in WORKLOADS:
                 tasks.create_task(wait(name))
-        await wait_gateway(self.url)
+        await wait_gateway(self.url, self.addresses["admin"])
 
     async def stop(self) -> None:
         """Stop every process, in order; leaving the block then has nothing left to do."""
@@ -206,6 +208,8 @@ class Mesh:
             mesh_tls=settings.mesh_tls,
             tls_directory=self.home / "tls",
             trust_domain=settings.trust_domain,
+            jwt_issuer=settings.jwt_issuer,
+            jwt_audience=settings.jwt_audience,
         )
         write_descriptor_set(parameters.descriptor_set)
         write_envoy(directory / "envoy.yaml", parameters)
@@ -257,7 +261,8 @@ class Mesh:
     def _note(self, event: ProcessEvent) -> None:
         if event.state is ProcessState.DIED and not self._ready:
             deaths = self._deaths[event.name] = self._deaths.get(event.name, 0) + 1
-            if deaths == _DEATHS_BEFORE_READY and not self._hopeless.done():
+            hopeless = deaths >= _DEATHS_BEFORE_READY or event.exit_code == _WRONG_SETTING
+            if hopeless and not self._hopeless.done():
                 reason = event.last_line or f"exit code {event.exit_code}"
                 self._hopeless.set_result(
                     StartError(f"{event.name} does not start: {reason}; its log is {self.log_of(event.name)}")
