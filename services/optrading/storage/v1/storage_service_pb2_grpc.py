@@ -60,7 +60,8 @@ class StorageServiceServicer:
 
     def GetChain(self, request, context):
         """Returns the newest stored chain of an index, or the one that was newest at `as_of`. Errors: NOT_FOUND /
-        UNKNOWN_INDEX, NO_CHAIN_AT_TIME, UNKNOWN_EXPIRY, NO_WEEKLY_EXPIRY; INVALID_ARGUMENT / UNKNOWN_BUCKET, INVALID_EXPIRY, BUCKET_AND_EXPIRY.
+        UNKNOWN_INDEX, NO_CHAIN_AT_TIME, UNKNOWN_EXPIRY, NO_WEEKLY_EXPIRY; INVALID_ARGUMENT / UNKNOWN_BUCKET, INVALID_EXPIRY,
+        BUCKET_AND_EXPIRY; DATA_LOSS / DAMAGED_FILE or DAMAGED_JOURNAL when what holds it no longer matches its checksum.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -69,7 +70,8 @@ class StorageServiceServicer:
     def ReadChains(self, request, context):
         """Streams the chains of an index in a range of event time, ascending. Chains that have none of the wanted legs are
         left out. Errors: NOT_FOUND / UNKNOWN_INDEX; INVALID_ARGUMENT / INVALID_TIME_RANGE, UNKNOWN_BUCKET, INVALID_EXPIRY,
-        BUCKET_AND_EXPIRY, INVALID_STRIKE. DATA_LOSS / DAMAGED_FILE when a sealed file no longer matches its checksum.
+        BUCKET_AND_EXPIRY, INVALID_STRIKE; RESOURCE_EXHAUSTED / READ_TOO_LARGE; DATA_LOSS / DAMAGED_FILE or DAMAGED_JOURNAL
+        when what holds a chain of the range no longer matches its checksum: what lies before it is sent first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

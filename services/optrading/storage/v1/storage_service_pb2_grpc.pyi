@@ -112,13 +112,15 @@ class StorageServiceStub(typing.Generic[_StorageServiceGetChainType, _StorageSer
 
     GetChain: _StorageServiceGetChainType
     """Returns the newest stored chain of an index, or the one that was newest at `as_of`. Errors: NOT_FOUND /
-    UNKNOWN_INDEX, NO_CHAIN_AT_TIME, UNKNOWN_EXPIRY, NO_WEEKLY_EXPIRY; INVALID_ARGUMENT / UNKNOWN_BUCKET, INVALID_EXPIRY, BUCKET_AND_EXPIRY.
+    UNKNOWN_INDEX, NO_CHAIN_AT_TIME, UNKNOWN_EXPIRY, NO_WEEKLY_EXPIRY; INVALID_ARGUMENT / UNKNOWN_BUCKET, INVALID_EXPIRY,
+    BUCKET_AND_EXPIRY; DATA_LOSS / DAMAGED_FILE or DAMAGED_JOURNAL when what holds it no longer matches its checksum.
     """
 
     ReadChains: _StorageServiceReadChainsType
     """Streams the chains of an index in a range of event time, ascending. Chains that have none of the wanted legs are
     left out. Errors: NOT_FOUND / UNKNOWN_INDEX; INVALID_ARGUMENT / INVALID_TIME_RANGE, UNKNOWN_BUCKET, INVALID_EXPIRY,
-    BUCKET_AND_EXPIRY, INVALID_STRIKE. DATA_LOSS / DAMAGED_FILE when a sealed file no longer matches its checksum.
+    BUCKET_AND_EXPIRY, INVALID_STRIKE; RESOURCE_EXHAUSTED / READ_TOO_LARGE; DATA_LOSS / DAMAGED_FILE or DAMAGED_JOURNAL
+    when what holds a chain of the range no longer matches its checksum: what lies before it is sent first.
     """
 
     ListWatermarks: _StorageServiceListWatermarksType
@@ -151,7 +153,8 @@ class StorageServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[optrading.storage.v1.storage_service_pb2.GetChainResponse, collections.abc.Awaitable[optrading.storage.v1.storage_service_pb2.GetChainResponse]]:
         """Returns the newest stored chain of an index, or the one that was newest at `as_of`. Errors: NOT_FOUND /
-        UNKNOWN_INDEX, NO_CHAIN_AT_TIME, UNKNOWN_EXPIRY, NO_WEEKLY_EXPIRY; INVALID_ARGUMENT / UNKNOWN_BUCKET, INVALID_EXPIRY, BUCKET_AND_EXPIRY.
+        UNKNOWN_INDEX, NO_CHAIN_AT_TIME, UNKNOWN_EXPIRY, NO_WEEKLY_EXPIRY; INVALID_ARGUMENT / UNKNOWN_BUCKET, INVALID_EXPIRY,
+        BUCKET_AND_EXPIRY; DATA_LOSS / DAMAGED_FILE or DAMAGED_JOURNAL when what holds it no longer matches its checksum.
         """
 
     @abc.abstractmethod
@@ -162,7 +165,8 @@ class StorageServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[collections.abc.Iterator[optrading.storage.v1.storage_service_pb2.ReadChainsResponse], collections.abc.AsyncIterator[optrading.storage.v1.storage_service_pb2.ReadChainsResponse]]:
         """Streams the chains of an index in a range of event time, ascending. Chains that have none of the wanted legs are
         left out. Errors: NOT_FOUND / UNKNOWN_INDEX; INVALID_ARGUMENT / INVALID_TIME_RANGE, UNKNOWN_BUCKET, INVALID_EXPIRY,
-        BUCKET_AND_EXPIRY, INVALID_STRIKE. DATA_LOSS / DAMAGED_FILE when a sealed file no longer matches its checksum.
+        BUCKET_AND_EXPIRY, INVALID_STRIKE; RESOURCE_EXHAUSTED / READ_TOO_LARGE; DATA_LOSS / DAMAGED_FILE or DAMAGED_JOURNAL
+        when what holds a chain of the range no longer matches its checksum: what lies before it is sent first.
         """
 
     @abc.abstractmethod
