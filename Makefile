@@ -41,9 +41,10 @@ check: $(VENV)/dev.stamp third-party  ## Lint, types, generated code, contract, 
 	scripts/check-breaking
 	$(BIN)/pytest -n auto tests/repository
 
-generate: $(VENV)/dev.stamp third-party  ## Writes the generated code, the gateway's routes and the tables of settings anew
+generate: $(VENV)/dev.stamp third-party  ## Writes generated code, the gateway's routes, mesh policies and the tables of settings anew
 	$(BIN)/buf generate
 	$(BIN)/python -m optrading.gateway.render
+	$(BIN)/python -m optrading.gateway.istio
 	$(BIN)/python scripts/document_settings.py
 
 format: $(VENV)/dev.stamp  ## Formats Python and protos
