@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import timedelta
@@ -18,13 +17,9 @@ from optrading.testing.clock import ManualClock
 from optrading.testing.scripted_feed import ScriptedFeed
 from tests.unit.collection.rig import Collector, collector
 
+pytestmark = pytest.mark.timeout(30)  # nothing here waits for long
+
 QUICK = StreamLimits(heartbeat_s=0.01, max_age_s=3600)
-
-
-@pytest.fixture(autouse=True)
-async def deadline() -> AsyncIterator[None]:
-    async with asyncio.timeout(20):
-        yield
 
 
 @pytest.fixture

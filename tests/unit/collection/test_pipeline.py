@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,11 +19,7 @@ from optrading.testing.scripted_feed import ScriptedFeed
 from tests.chains import OPENING, small_chain
 from tests.unit.collection.rig import Collector, collecting, collector
 
-
-@pytest.fixture(autouse=True)
-async def deadline() -> AsyncIterator[None]:
-    async with asyncio.timeout(20):
-        yield
+pytestmark = pytest.mark.timeout(30)  # nothing here waits for long
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -10,6 +9,8 @@ import pytest
 from optrading.common.board import Board, StreamLimits, Update
 from optrading.common.errors import Unavailable
 from optrading.market.chain import ORIGIN, Position
+
+pytestmark = pytest.mark.timeout(30)  # nothing here waits for long
 
 CALM = StreamLimits(heartbeat_s=60, max_age_s=3600)
 
@@ -28,12 +29,6 @@ def board() -> Board[Item]:
     board: Board[Item] = Board(depth=4)
     board.add_index("NIFTY")
     return board
-
-
-@pytest.fixture(autouse=True)
-async def deadline() -> AsyncIterator[None]:
-    async with asyncio.timeout(10):
-        yield
 
 
 async def test_before_the_first_item_there_is_nothing(board: Board[Item]) -> None:
