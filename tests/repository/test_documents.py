@@ -14,7 +14,7 @@ from optrading.collection.settings import FeedName
 from tests.conftest import ROOT
 from tests.integration.test_documents import SHOWN
 from tests.pages import shell_blocks
-from tests.repository.conftest import repository_files, table_rows
+from tests.repository.conftest import python_files, repository_files, table_rows
 
 PAGES = tuple(path for path in repository_files() if path.suffix == ".md")
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
@@ -160,3 +160,10 @@ def test_the_columns_of_recordings_are_those_that_the_replay_reads() -> None:
 def test_the_feeds_that_make_run_offers_are_those_there_are() -> None:
     row = next(row for row in table_rows(text(Path("docs/configuration.md"))) if row[0] == "`FEED`")
     assert {name for name in re.findall(r"`(\w+)`", row[2]) if name != "FEED"} == {feed.value for feed in FeedName}
+
+
+def test_every_bug_in_the_table_names_a_test_that_exists() -> None:
+    rows = table_rows(text(Path("tests/faults/README.md")))
+    assert rows
+    sources = "\n".join((ROOT / path).read_text() for path in python_files("tests"))
+    assert [row for row in rows if f"def {row[2].strip('`')}(" not in sources] == []
