@@ -12,6 +12,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from optrading.common.tls import channel_credentials, server_name
+from optrading.local.authority import WORKLOADS
 
 _POLL_S = 0.1
 _CALL_S = 2.0
@@ -84,19 +85,18 @@ def ask_gateway(url: str) -> str:
 
 
 def unused_clusters(admin_address: str) -> set[str]:
-    """Ask Envoy which services it would not call now, since its checks of them fail or have not begun; blocks.
+    """Ask Envoy which services it would not call now, since its checks of them fail or have not ended; blocks.
 
     Returns:
         Their names; `envoy` when Envoy itself does not answer.
     """
     try:
-        with urllib.request.urlopen(f"http://{admin_address}/clusters?format=json", timeout=_CALL_S) as answer:
-            clusters = json.load(answer)["cluster_statuses"]
-    except (OSError, ValueError, KeyError):
+        with urllib.request.urlopen(
+            f"http://{admin_address}/stats?filter=membership_healthy", timeout=_CALL_S
+        ) as answer:
+            lines = answer.read().decode().splitlines()
+    except (OSError, ValueError):
         return {"envoy"}
-    return {
-        cluster["name"]
-        for cluster in clusters
-        for host in cluster.get("host_statuses", ())
-        if {"failed_active_health_check", "pending_active_hc"} & host["health_status"].keys()
-    }
+    # Each line is such as `cluster.storage.membership_healthy: 1`.
+    healthy = {name.split(".")[1] for name, _, count in (line.partition(":") for line in lines) if int(count)}
+    return set(WORKLOADS) - healthy
