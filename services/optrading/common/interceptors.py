@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from optrading.common.access import Access
-from optrading.common.errors import PermissionDenied, ServiceError
+from optrading.common.errors import InvalidArgument, PermissionDenied, ServiceError
 from optrading.common.tls import workload_of
 
 if TYPE_CHECKING:  # generic only in the stubs
@@ -41,11 +44,36 @@ async def abort(context: Context, error: ServiceError) -> None:
     await context.abort_with_status(rpc_status.to_status(error.to_status()))
 
 
+class ClosingInterceptor(grpc.aio.ServerInterceptor):
+    """Closes the generator behind a stream as soon as the stream ends, in the task that ran it; comes first of all.
+
+    When a caller leaves in the middle, grpcio only drops the generator. It would be closed whenever it is collected, in
+    a context that is not its own, where tracing fails and fills the log.
+    """
+
+    async def intercept_service(self, continuation: Continuation, details: grpc.HandlerCallDetails) -> Handler | None:
+        """Return the wrapped handler of a method that answers one request by a generator; others as they are."""
+        handler = await continuation(details)
+        behavior: Any = getattr(handler, "unary_stream", None)
+        if handler is None or not inspect.isasyncgenfunction(behavior):
+            return handler
+
+        async def call(request: Any, context: Context) -> None:
+            async with aclosing(behavior(request, context)) as answers:
+                async for answer in answers:
+                    await context.write(answer)
+
+        return grpc.unary_stream_rpc_method_handler(
+            call, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer
+        )
+
+
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every method of the contract that this server has.
 
-    A caller that the method's access rule does not name is refused before the request is read. A ServiceError becomes
-    a google.rpc.Status; any other exception becomes INTERNAL with a log id, and nothing of it leaves the service.
+    A caller that the method's access rule does not name is refused before the request is read. A request that cannot be
+    read and a ServiceError become a google.rpc.Status; any other exception becomes INTERNAL with a log id, and nothing
+    of it leaves the service.
     """
 
     def __init__(self, contract: Mapping[str, Access], trust_domain: str, check_peers: bool) -> None:
@@ -65,32 +93,37 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return self._wrap_foreign(method, handler)
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                self._stream(access, handler.unary_stream),
-                request_deserializer=handler.request_deserializer,
+                self._stream(access, handler),
+                request_deserializer=None,
                 response_serializer=ready_or_message,
             )
         return grpc.unary_unary_rpc_method_handler(
-            self._unary(access, handler.unary_unary),
-            request_deserializer=handler.request_deserializer,
+            self._unary(access, handler),
+            request_deserializer=None,
             response_serializer=ready_or_message,
         )
 
-    def _unary(self, access: Access, behavior: Any) -> Callable[[Any, Context], Awaitable[Any]]:
-        async def call(request: Any, context: Context) -> Any:
+    def _unary(self, access: Access, handler: Handler) -> Callable[[bytes, Context], Awaitable[Any]]:
+        behavior: Any = handler.unary_unary
+
+        async def call(request: bytes, context: Context) -> Any:
             try:
                 self._admit(context, access.callers, access.method)
-                return await behavior(request, context)
+                return await behavior(_read(handler, request), context)
             except Exception as error:
                 await self._end(context, access.method, error)
 
         return call
 
-    def _stream(self, access: Access, behavior: Any) -> Callable[[Any, Context], AsyncIterator[Any]]:
-        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+    def _stream(self, access: Access, handler: Handler) -> Callable[[bytes, Context], AsyncIterator[Any]]:
+        behavior: Any = handler.unary_stream
+
+        async def call(request: bytes, context: Context) -> AsyncIterator[Any]:
             try:
                 self._admit(context, access.callers, access.method)
-                async for answer in behavior(request, context):
-                    yield answer
+                async with aclosing(behavior(_read(handler, request), context)) as answers:
+                    async for answer in answers:
+                        yield answer
             except Exception as error:
                 await self._end(context, access.method, error)
 
@@ -134,3 +167,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         await abort(
             context, ServiceError(f"internal error; the log has it under {log_id}", metadata={"log_id": log_id})
         )
+
+
+def _read(handler: Handler, request: bytes) -> Any:
+    """Return the request as a message; read here, where what is wrong with it becomes an error like any other."""
+    read: Any = handler.request_deserializer
+    try:
+        return read(request)
+    except DecodeError:  # its text names our classes
+        raise InvalidArgument(
+            "the request is no message of this method: broken protobuf, or text that is not UTF-8",
+            reason="MALFORMED_REQUEST",
+        ) from None

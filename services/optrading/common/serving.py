@@ -17,7 +17,7 @@ from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
 from optrading.common.access import CONTRACT, read_contract, services_of
 from optrading.common.channels import MAX_MESSAGE_BYTES
 from optrading.common.health import HealthServicer
-from optrading.common.interceptors import CallInterceptor
+from optrading.common.interceptors import CallInterceptor, ClosingInterceptor
 from optrading.common.settings import MeshTls, ServiceSettings
 from optrading.common.tls import server_credentials
 
@@ -26,6 +26,10 @@ log = structlog.get_logger()
 SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # What the gateway lets pass (32 KiB of headers, the path once more in one of its own) reaches us. grpcio's own
+    # limit of 8 KiB would refuse long queries, and between 8 and 16 KiB only some of them.
+    ("grpc.max_metadata_size", 80 * 1024),
+    ("grpc.absolute_max_metadata_size", 80 * 1024),
     # Two processes on one port would share calls silently; a second start must fail instead.
     ("grpc.so_reuseport", 0),
     # Clients of the mesh ping every 10 s; grpcio would call that abuse and disconnect them.
@@ -74,7 +78,7 @@ async def serve(
     calls = CallInterceptor(read_contract(), settings.trust_domain, check_peers=encrypted)
     # Health is not traced: its checks come every second, and the interceptor cannot wrap grpcio's own Watch.
     tracing = aio_server_interceptor(filter_=filters.negate(filters.health_check()))
-    server = grpc.aio.server(interceptors=[tracing, calls], options=SERVER_OPTIONS)
+    server = grpc.aio.server(interceptors=[ClosingInterceptor(), tracing, calls], options=SERVER_OPTIONS)
     add(server)
     health = HealthServicer(service.full_name for service in services_of(workload))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
