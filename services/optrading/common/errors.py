@@ -17,6 +17,9 @@ from grpc_status import rpc_status
 DOMAIN = "optrading"
 """The `domain` of every ErrorInfo."""
 
+_LONGEST_MESSAGE_BYTES = 1024
+_LONGEST_VALUE = 64
+
 
 class ServiceError(Exception):
     """An error that a caller is told about.
@@ -42,9 +45,9 @@ class ServiceError(Exception):
         retry_after_s: float | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """Say what was wrong; `reason` replaces the one of the class."""
-        super().__init__(message)
-        self.message = message
+        """Say what was wrong, in 1 KiB at most; `reason` replaces the one of the class."""
+        self.message = _bounded(message)
+        super().__init__(self.message)
         self.reason = reason or type(self).reason
         self.field = field
         self.retry_after_s = retry_after_s
@@ -144,10 +147,26 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
     return ""
 
 
+def shown(value: str) -> str:
+    """Return what a caller sent as it can be shown in a message: quoted, unprintable characters escaped, not long."""
+    return repr(value) if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]!r}..."
+
+
 def one_of(values: Iterable[object]) -> str:
     """Return `values` as the end of a sentence that says what is allowed."""
     names = [str(value) for value in values]
     return ", ".join(names) if names else "none at present"
+
+
+def _bounded(message: str) -> str:
+    """Cut a message that is too long. It travels in trailers, up to five times, and clients take 8 KiB of them.
+
+    A proxy that gets more than it takes ends the connection, with the streams of everybody on it.
+    """
+    encoded = message.encode(errors="replace")
+    if len(encoded) <= _LONGEST_MESSAGE_BYTES:
+        return message
+    return encoded[: _LONGEST_MESSAGE_BYTES - 3].decode(errors="ignore") + "..."
 
 
 def _pack(message: object) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import date
 
-from optrading.common.errors import InvalidArgument, NotFound, Unavailable, one_of
+from optrading.common.errors import InvalidArgument, NotFound, Unavailable, one_of, shown
 from optrading.market.buckets import BUCKETS, NEXT_WEEK, THIS_WEEK
 
 NO_EXPIRY = "none"
@@ -20,7 +20,9 @@ def check_index(index: str, known: Collection[str]) -> None:
     """
     if index not in known:
         raise NotFound(
-            f"index {index!r} is not known here; known: {one_of(sorted(known))}", reason="UNKNOWN_INDEX", field="index"
+            f"index {shown(index)} is not known here; known: {one_of(sorted(known))}",
+            reason="UNKNOWN_INDEX",
+            field="index",
         )
 
 
@@ -42,7 +44,7 @@ def check_expiry_choice(bucket: str, expiry: str) -> date | None:
         raise InvalidArgument("give bucket or expiry, not both", reason="BUCKET_AND_EXPIRY", field="expiry")
     if bucket and bucket not in BUCKETS:
         raise InvalidArgument(
-            f"bucket {bucket!r} is not one of {one_of(BUCKETS)}", reason="UNKNOWN_BUCKET", field="bucket"
+            f"bucket {shown(bucket)} is not one of {one_of(BUCKETS)}", reason="UNKNOWN_BUCKET", field="bucket"
         )
     if not expiry:
         return None
@@ -52,7 +54,7 @@ def check_expiry_choice(bucket: str, expiry: str) -> date | None:
         day = None
     if day is None or day.isoformat() != expiry:
         raise InvalidArgument(
-            f"expiry {expiry!r} is not a day such as 2026-08-25", reason="INVALID_EXPIRY", field="expiry"
+            f"expiry {shown(expiry)} is not a day such as 2026-08-25", reason="INVALID_EXPIRY", field="expiry"
         )
     return day
 

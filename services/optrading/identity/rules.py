@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from optrading.common.access import SCOPES
-from optrading.common.errors import InvalidArgument, one_of
+from optrading.common.errors import InvalidArgument, one_of, shown
 
 PASSWORD_MIN_CHARACTERS = 12
 PASSWORD_MAX_CHARACTERS = 256
@@ -71,9 +71,8 @@ def check_permissions(names: Iterable[str]) -> tuple[str, ...]:
     asked = list(names)
     unknown = [name for name in asked if name not in SCOPES]
     if unknown:
-        # Only so much of a stranger's text goes back, and none of it raw.
         raise InvalidArgument(
-            f"{unknown[0][:64]!r} is no permission; allowed are {one_of(SCOPES)}",
+            f"{shown(unknown[0])} is no permission; allowed are {one_of(SCOPES)}",
             reason="UNKNOWN_PERMISSION",
             field="permissions",
         )

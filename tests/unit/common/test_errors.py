@@ -5,7 +5,7 @@ import pytest
 from google.rpc import error_details_pb2
 
 from optrading.common import errors
-from optrading.common.errors import InvalidArgument, ServiceError, Unavailable, one_of
+from optrading.common.errors import InvalidArgument, ServiceError, Unavailable, one_of, shown
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ServiceError)]
 
@@ -52,3 +52,20 @@ def test_trying_again_at_once_is_said_too() -> None:
 def test_what_is_allowed_is_named() -> None:
     assert one_of(["a", "b"]) == "a, b"
     assert one_of([]) == "none at present"
+
+
+@pytest.mark.parametrize("letter", ["a", "\N{GRINNING FACE}", "\n", "\ud800"])
+def test_no_error_outgrows_the_headers_it_travels_in(letter: str) -> None:
+    error = InvalidArgument(f"begins so {letter * 100_000}", field="index")
+    assert error.message == str(error)
+    assert error.message.startswith("begins so ")
+    assert error.message.endswith("...")
+    assert 1000 < len(error.message.encode()) <= 1024
+    assert len(error.to_status().SerializeToString()) < 3000
+
+
+def test_what_a_caller_sent_is_shown_quoted_and_short() -> None:
+    assert shown("NIFTY") == "'NIFTY'"
+    assert shown("a\r\nb") == "'a\\r\\nb'"
+    assert shown("N" * 64) == f"'{'N' * 64}'"
+    assert shown("N" * 65) == f"'{'N' * 64}'..."

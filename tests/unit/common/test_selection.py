@@ -83,3 +83,13 @@ def test_in_a_stream_an_expiry_that_is_gone_is_no_error() -> None:
 def test_a_choice_without_a_listing_gives_the_day() -> None:
     assert check_expiry_choice("", "2026-08-18") == date(2026, 8, 18)
     assert check_expiry_choice("this_week", "") is None
+
+
+def test_a_long_value_is_not_sent_back_and_what_is_allowed_is() -> None:
+    with pytest.raises(NotFound, match="known: NIFTY") as index:
+        check_index("N" * 900_000, ["NIFTY"])
+    with pytest.raises(InvalidArgument, match="this_week") as bucket:
+        check_expiry_choice("b" * 9000, "")
+    with pytest.raises(InvalidArgument, match="2026-08-25") as expiry:
+        check_expiry_choice("", "9" * 9000)
+    assert max(len(caught.value.message) for caught in (index, bucket, expiry)) < 200
