@@ -230,6 +230,15 @@ def answers(http: httpx.Client, path: str, headers: dict[str, str]) -> bool:
         return False
 
 
+def listens(http: httpx.Client) -> bool:
+    """Tell whether somebody answers, whatever the answer is."""
+    try:
+        http.get("/")
+    except httpx.ConnectError:
+        return False
+    return True
+
+
 @contextmanager
 def running_envoy(
     directory: Path, services: dict[str, str], mesh_tls: MeshTls = MeshTls.IN_PROCESS
@@ -245,6 +254,7 @@ def running_envoy(
     with log_path.open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as envoy:
         try:
             with httpx.Client(base_url=f"http://{address}", timeout=DEADLINE_S) as http:
+                wait_until(lambda: envoy.poll() is not None or listens(http), "Envoy listens")
                 yield address, http, configuration
             assert envoy.poll() is None, log_path.read_text(encoding="utf-8")
         finally:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 
+import grpc
 import httpx
 import pytest
 
-from tests.gateway.answers import reason_of
+from optrading.collection.v1.collection_service_pb2 import GetChainRequest, WatchChainsRequest
+from tests.gateway.answers import grpc_reason_of, reason_of
 from tests.gateway.edge import DEADLINE_S, Edge
 
 
@@ -53,6 +55,59 @@ def test_a_body_that_is_too_long_is_refused(edge: Edge) -> None:
 def test_a_request_with_two_lengths_is_refused(edge: Edge) -> None:
     head = "POST /auth/login HTTP/1.1\r\nhost: g\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n"
     assert raw(edge, head + "0\r\n\r\nGET /indices HTTP/1.1\r\nhost: g\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("index", ["%ff%fe", "%c0%ae", "NIFTY%ed%a0%80"])
+def test_text_that_is_not_utf8_is_the_callers_mistake(edge: Edge, index: str) -> None:
+    response = edge.http.get(f"/option-chain/{index}", headers=edge.bearer("read_data"))
+    assert reason_of(response, 400, "INVALID_ARGUMENT") == "MALFORMED_REQUEST"
+    assert "DecodeError" not in response.text
+
+
+@pytest.mark.parametrize("method", ["GetChain", "WatchChains"])
+def test_what_is_no_message_is_the_callers_mistake(edge: Edge, method: str) -> None:
+    metadata = list(edge.bearer("read_data").items())
+    with edge.channel() as channel:
+        call = channel.unary_stream(f"/optrading.collection.v1.CollectionService/{method}")
+        with pytest.raises(grpc.RpcError) as caught:
+            next(call(b"\xff\xff\xff", metadata=metadata, timeout=DEADLINE_S))
+    assert grpc_reason_of(caught.value, grpc.StatusCode.INVALID_ARGUMENT) == "MALFORMED_REQUEST"
+
+
+def test_a_query_as_long_as_headers_may_be_reaches_the_service(edge: Edge) -> None:
+    query = "&".join(f"strike_inr={number}" for number in range(10_000, 11_700))
+    assert 28_000 < len(query) < 32_000
+    response = edge.http.get(f"/history/NIFTY?{query}", headers=edge.bearer("read_data"))
+    assert response.status_code == 200, response.text
+
+
+def test_a_huge_value_is_refused_and_ends_nobody_elses_stream(edge: Edge) -> None:
+    metadata = list(edge.bearer("read_data").items())
+    service = "/optrading.collection.v1.CollectionService"
+    with edge.channel() as channel, edge.channel() as other:
+        watched = channel.unary_stream(f"{service}/WatchChains")(
+            WatchChainsRequest(index="ENDLESS").SerializeToString(), metadata=metadata, timeout=2.0
+        )
+        next(watched)
+        huge = GetChainRequest(index="N" * 900_000).SerializeToString()
+        with pytest.raises(grpc.RpcError) as caught:
+            other.unary_unary(f"{service}/GetChain")(huge, metadata=metadata, timeout=DEADLINE_S)
+        assert grpc_reason_of(caught.value, grpc.StatusCode.NOT_FOUND) == "UNKNOWN_INDEX"
+        with pytest.raises(grpc.RpcError) as ended:
+            next(watched)
+    # By its own deadline and by nothing before.
+    assert ended.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_the_administration_tells_and_changes_nothing(edge: Edge) -> None:
+    address = edge.configuration["admin"]["address"]["socket_address"]
+    with httpx.Client(base_url=f"http://{address['address']}:{address['port_value']}", timeout=DEADLINE_S) as admin:
+        for path in ("/ready", "/stats?filter=server.live", "/stats/prometheus"):
+            assert admin.get(path).status_code == 200
+        for path in ("/config_dump", "/certs", "/server_info", "/clusters", "/", "/stats/../config_dump"):
+            assert admin.get(path).status_code == 403, path
+        for path in ("/quitquitquit", "/healthcheck/fail", "/drain_listeners", "/logging?level=trace", "/cpuprofiler"):
+            assert admin.post(path).status_code == 403, path
 
 
 def test_the_gateway_goes_on_after_all_of_that(edge: Edge) -> None:
