@@ -15,8 +15,9 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
-    """Ask the kernel for SIGKILL when the parent dies, then exec. Elsewhere than on Linux: only exec."""
+    """Ask the kernel for SIGKILL when the parent dies (only Linux has that), then exec."""
     parent, program = int(sys.argv[1]), sys.argv[2:]
+    os.umask(0o077)  # journals, recorded data, Valkey's files: whatever it writes is for its owner only
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the request was made

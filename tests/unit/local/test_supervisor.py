@@ -136,6 +136,13 @@ async def test_output_goes_to_the_log_of_the_process(supervisor: Supervisor) -> 
     await until(lambda: supervisor.log_of("storage").read_text() == "ready\n")
 
 
+async def test_what_a_process_writes_is_for_its_owner_only(supervisor: Supervisor, tmp_path: Path) -> None:
+    file = tmp_path / "state"
+    await supervisor.start(program("storage", [sys.executable, "-c", f"open({str(file)!r}, 'w'); input()"]))
+    await until(file.exists)
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 async def test_a_program_that_does_not_exist_is_refused(supervisor: Supervisor) -> None:
     with pytest.raises(StartError, match="no/such/program"):
         await supervisor.start(program("storage", ["/no/such/program"]))
