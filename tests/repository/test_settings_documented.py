@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic import BaseModel, Field
 from scripts import document_settings
 
 from optrading.common.settings import ServiceSettings
+from optrading.local.options import MeshOptions
 from tests.conftest import ROOT
 from tests.repository.conftest import python_files, syntax_of, table_rows
 
@@ -80,3 +82,27 @@ def test_check_tells_a_page_that_is_not_current(tmp_path: Path, monkeypatch: pyt
     assert document_settings.main([]) == 0
     assert document_settings.main(["--check"]) == 0
     assert page.read_text() == PAGE
+
+
+def test_what_the_command_reads_from_the_environment_is_in_the_first_table_with_its_default() -> None:
+    rows = {row[0].strip("`"): row[1].strip("`") for row in table_rows(PAGE.partition("## Every service")[0])}
+    tree = syntax_of(Path("services/optrading/cli/__main__.py"))
+    read = {
+        word.value.value
+        for word in ast.walk(tree)
+        if isinstance(word, ast.keyword) and word.arg == "envvar" and isinstance(word.value, ast.Constant)
+    }
+    assert read == rows.keys()
+    options = MeshOptions(Path(rows["OPTRADING_HOME"]))
+    assert rows["OPTRADING_HTTP_PORT"] == str(options.http_port)
+    assert rows["OPTRADING_HTTP_HOST"] == options.http_host
+    assert (rows["FEED"], rows["SPEED"], rows["REPLAY_END"]) == (options.feed, options.speed, options.replay_end)
+
+
+@pytest.mark.parametrize(("module", "name"), sorted(settings_classes()))
+def test_every_setting_is_read_somewhere(module: str, name: str) -> None:
+    # Its effect is for the tests of the service; a setting that nobody reads cannot have one.
+    source = "\n".join((ROOT / path).read_text() for path in python_files("services"))
+    kind = getattr(importlib.import_module(module), name)
+    own = set(kind.model_fields) - {field for field in kind.model_fields if field.endswith("_address")}
+    assert [field for field in sorted(own) if not re.search(rf"\w\.{field}\b", source)] == []
