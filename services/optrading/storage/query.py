@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -42,6 +43,8 @@ class Reader:
     def __init__(self, directory: Path, settings: StorageSettings) -> None:
         """Read sealed files below `directory`, and keep temporary files of large sorts there."""
         self._verifier = Verifier(directory)
+        self._most_reads = settings.open_reads
+        self._open_reads = 0
         temporary = directory / "duckdb.tmp"
         # What a killed process was sorting is of no use to anybody.
         shutil.rmtree(temporary, ignore_errors=True)
@@ -71,7 +74,7 @@ class Reader:
 
     async def read(
         self, history: IndexHistory, wanted: Wanted, translate: Callable[[Position, Chain], T]
-    ) -> AsyncIterator[T]:
+    ) -> AsyncGenerator[T, None]:
         """Yield the wanted chains in the order of event time, each through `translate` in a thread.
 
         Of several chains with one event time the one with the greatest position is shown. At most some thousand rows
@@ -80,7 +83,26 @@ class Reader:
         Raises:
             DataLoss: DAMAGED_FILE or DAMAGED_JOURNAL, after the chains before the damage.
             ResourceExhausted: READ_TOO_LARGE: sorting it needs more than the memory limit and the disk give.
+                TOO_MANY_READS: as many as there may be are open.
         """
+        # What a read has ready waits for its reader, so their number is what bounds memory.
+        if self._open_reads >= self._most_reads:
+            raise ResourceExhausted(
+                f"{self._open_reads} reads are open, which is the most; try again",
+                reason="TOO_MANY_READS",
+                retry_after_s=1.0,
+            )
+        self._open_reads += 1
+        try:
+            async with aclosing(self._answers(history, wanted, translate)) as answers:
+                async for answer in answers:
+                    yield answer
+        finally:
+            self._open_reads -= 1
+
+    async def _answers(
+        self, history: IndexHistory, wanted: Wanted, translate: Callable[[Position, Chain], T]
+    ) -> AsyncGenerator[T, None]:
         steps = _Steps(self._threads, self._read(history, wanted, translate))
         try:
             while (ready := await steps.next()) is not None:
@@ -110,7 +132,7 @@ class Reader:
         if instant_us is None:
             raise _no_chain(history, before_us)
         wanted = Wanted(Span(instant_us, instant_us + 1))
-        found = [chain async for chain in self.read(history, wanted, _stored)]
+        found = [chain async for chain in self._answers(history, wanted, _stored)]
         if not found:
             raise _no_chain(history, before_us)
         return found[-1]

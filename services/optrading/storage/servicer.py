@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -48,8 +49,11 @@ class StorageServicer(pb_grpc.StorageServiceServicer):
         """Stream the chains of a range."""
         check_index(request.index, self._history.known())
         wanted = _wanted(request)
-        async for answer in self._reader.read(self._history.of(request.index), wanted, _read_chains_response):
-            yield answer
+        # Closed with the call: a reader that left holds neither memory nor a place.
+        reading = self._reader.read(self._history.of(request.index), wanted, _read_chains_response)
+        async with aclosing(reading) as answers:
+            async for answer in answers:
+                yield answer
 
     async def ListWatermarks(self, request: pb.ListWatermarksRequest, context: Context) -> pb.ListWatermarksResponse:
         """List how far each index is durable."""

@@ -22,6 +22,7 @@ class StorageSettings(ServiceSettings):
         duckdb_memory_limit_mb: Memory of the query engine; larger sorts go to a temporary folder.
         duckdb_threads: Threads of one query.
         read_threads: Reads that make progress at the same time.
+        open_reads: Most reads that are open at the same time. One whose reader is slow holds some 20 MB.
     """
 
     listen_address: str = "127.0.0.1:50052"
@@ -36,3 +37,4 @@ class StorageSettings(ServiceSettings):
     duckdb_memory_limit_mb: int = Field(default=512, ge=64)
     duckdb_threads: int = Field(default=2, ge=1)
     read_threads: int = Field(default=4, ge=1)
+    open_reads: int = Field(default=32, ge=1)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from optrading.common.errors import DataLoss, NotFound
+from optrading.common.errors import DataLoss, NotFound, ResourceExhausted
 from optrading.market.buckets import BUCKETS
 from optrading.market.chain import Chain, Position
 from optrading.market.codec import to_micros
@@ -168,6 +168,22 @@ async def test_chains_before_a_damaged_file_are_served_and_then_it_is_named(stat
         assert [await anext(answers) for _ in range(31)] == list(range(1, 32))
         with pytest.raises(DataLoss, match=damaged.name):
             await anext(answers)
+
+
+async def test_reads_beyond_the_most_are_refused_until_one_ends_and_the_newest_chain_is_not(state):
+    history = state.history.of("NIFTY")
+    first_us = to_micros(OPENING) + 2 * 60_000_000
+    async with Reader(state.directory, SETTINGS.model_copy(update={"open_reads": 2})) as reader:
+        slow = [reader.read(history, EVERYTHING, lambda position, _: position.sequence) for _ in range(2)]
+        assert [await anext(each) for each in slow] == [1, 1]
+        with pytest.raises(ResourceExhausted) as caught:
+            await read(reader, state)
+        assert (caught.value.reason, caught.value.retry_after_s) == ("TOO_MANY_READS", 1.0)
+        assert (await reader.latest(history, first_us)).position.sequence < 30
+        await slow[0].aclose()
+        assert len(await read(reader, state)) == 30
+        assert [sequence async for sequence in slow[1]] == list(range(2, 31))
+        assert len(await read(reader, state)) == 30
 
 
 @pytest.mark.parametrize("rows", [1, 10_000])

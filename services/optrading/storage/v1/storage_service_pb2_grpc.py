@@ -70,8 +70,9 @@ class StorageServiceServicer:
     def ReadChains(self, request, context):
         """Streams the chains of an index in a range of event time, ascending. Chains that have none of the wanted legs are
         left out. Errors: NOT_FOUND / UNKNOWN_INDEX; INVALID_ARGUMENT / INVALID_TIME_RANGE, UNKNOWN_BUCKET, INVALID_EXPIRY,
-        BUCKET_AND_EXPIRY, INVALID_STRIKE; RESOURCE_EXHAUSTED / READ_TOO_LARGE; DATA_LOSS / DAMAGED_FILE or DAMAGED_JOURNAL
-        when what holds a chain of the range no longer matches its checksum: what lies before it is sent first.
+        BUCKET_AND_EXPIRY, INVALID_STRIKE; RESOURCE_EXHAUSTED / READ_TOO_LARGE or TOO_MANY_READS; DATA_LOSS / DAMAGED_FILE
+        or DAMAGED_JOURNAL when what holds a chain of the range no longer matches its checksum: what lies before it is sent
+        first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

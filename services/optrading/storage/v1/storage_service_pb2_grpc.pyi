@@ -119,8 +119,9 @@ class StorageServiceStub(typing.Generic[_StorageServiceGetChainType, _StorageSer
     ReadChains: _StorageServiceReadChainsType
     """Streams the chains of an index in a range of event time, ascending. Chains that have none of the wanted legs are
     left out. Errors: NOT_FOUND / UNKNOWN_INDEX; INVALID_ARGUMENT / INVALID_TIME_RANGE, UNKNOWN_BUCKET, INVALID_EXPIRY,
-    BUCKET_AND_EXPIRY, INVALID_STRIKE; RESOURCE_EXHAUSTED / READ_TOO_LARGE; DATA_LOSS / DAMAGED_FILE or DAMAGED_JOURNAL
-    when what holds a chain of the range no longer matches its checksum: what lies before it is sent first.
+    BUCKET_AND_EXPIRY, INVALID_STRIKE; RESOURCE_EXHAUSTED / READ_TOO_LARGE or TOO_MANY_READS; DATA_LOSS / DAMAGED_FILE
+    or DAMAGED_JOURNAL when what holds a chain of the range no longer matches its checksum: what lies before it is sent
+    first.
     """
 
     ListWatermarks: _StorageServiceListWatermarksType
@@ -165,8 +166,9 @@ class StorageServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[collections.abc.Iterator[optrading.storage.v1.storage_service_pb2.ReadChainsResponse], collections.abc.AsyncIterator[optrading.storage.v1.storage_service_pb2.ReadChainsResponse]]:
         """Streams the chains of an index in a range of event time, ascending. Chains that have none of the wanted legs are
         left out. Errors: NOT_FOUND / UNKNOWN_INDEX; INVALID_ARGUMENT / INVALID_TIME_RANGE, UNKNOWN_BUCKET, INVALID_EXPIRY,
-        BUCKET_AND_EXPIRY, INVALID_STRIKE; RESOURCE_EXHAUSTED / READ_TOO_LARGE; DATA_LOSS / DAMAGED_FILE or DAMAGED_JOURNAL
-        when what holds a chain of the range no longer matches its checksum: what lies before it is sent first.
+        BUCKET_AND_EXPIRY, INVALID_STRIKE; RESOURCE_EXHAUSTED / READ_TOO_LARGE or TOO_MANY_READS; DATA_LOSS / DAMAGED_FILE
+        or DAMAGED_JOURNAL when what holds a chain of the range no longer matches its checksum: what lies before it is sent
+        first.
         """
 
     @abc.abstractmethod
