@@ -30,6 +30,8 @@ STREAM_LENGTH = CAPACITY
 """About how many notices a stream keeps; consumers that are further behind read history from storage."""
 
 _BATCH = 256
+_SEND_S = 5.0
+"""Within this a batch is sent and answered, or the connection is given up. TimeoutError is an OSError."""
 _FIRST_RETRY_S = 0.1
 _LONGEST_RETRY_S = 5.0
 
@@ -61,8 +63,10 @@ class EventBus:
         if self._redis_url is None:
             return
         retry_s = _FIRST_RETRY_S
+        # Its own socket timeout would be asyncio.wait_for, which in Python 3.11 can lose a cancellation: the service
+        # would not stop. `_send_pending` keeps the time instead.
         async with Redis.from_url(
-            self._redis_url.get_secret_value(), socket_timeout=5, socket_connect_timeout=2
+            self._redis_url.get_secret_value(), socket_timeout=None, socket_connect_timeout=2
         ) as redis:
             while True:
                 try:
@@ -82,7 +86,8 @@ class EventBus:
             pipeline = redis.pipeline(transaction=False)
             for notice, entry in zip(notices, entries, strict=True):
                 pipeline.xadd(stream_of(notice.event.event_type), entry, maxlen=STREAM_LENGTH, approximate=True)
-            await pipeline.execute()
+            async with asyncio.timeout(_SEND_S):
+                await pipeline.execute()
             await self._worker.run(self._forget, notices)
 
     def _read_batch(self) -> tuple[list[Notice], list[dict[FieldT, EncodableT]]] | None:
