@@ -234,6 +234,8 @@ class Mesh:
             # Each start plays the recording from its beginning; a collector that is restarted in between goes on.
             "REPLAY_RUN": uuid.uuid4().hex,
             "LOG_FORMAT": "json",
+            # Everything starts at once: who is up must be seen soon.
+            "HEALTH_RETRY_S": "0.25",
         }
         environment = {**defaults, **given, **chosen}
         if not options.recording:
