@@ -34,7 +34,8 @@ FINISHED = re.compile(r"replay finished: (\d+) chains of (\d+) collected and sto
 def command(home: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "optrading.cli", *arguments],
-        env={**os.environ, "OPTRADING_HOME": str(home), "OPTRADING_HTTP_PORT": "0", **environment},
+        # Wide enough that no line of a table is folded.
+        env={**os.environ, "OPTRADING_HOME": str(home), "OPTRADING_HTTP_PORT": "0", "COLUMNS": "200", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
