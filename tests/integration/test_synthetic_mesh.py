@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from itertools import pairwise
@@ -126,6 +127,20 @@ async def test_analytics_stream_in_order(client: MeshClient, accept: str) -> Non
         results = [result async for result in taken(stream, "analytics", 2)]
     assert all(int(older["sequence"]) < int(newer["sequence"]) for older, newer in pairwise(results))
     assert {result["index"] for result in results} == {"BANKNIFTY"}
+
+
+@pytest.mark.parametrize("service", ["collection", "storage", "analytics", "identity", "gateway"])
+async def test_services_speak_nothing_older_than_tls_1_3(mesh: Mesh, service: str) -> None:
+    host, port = mesh.addresses[service].split(":")
+    context = ssl.create_default_context(cafile=str(mesh.tls_directory / "ca.pem"))
+    context.load_cert_chain(mesh.tls_directory / "gateway.pem", mesh.tls_directory / "gateway.key")
+    context.set_alpn_protocols(["h2"])
+    _, writer = await asyncio.open_connection(host, int(port), ssl=context)
+    assert writer.get_extra_info("ssl_object").version() == "TLSv1.3"
+    writer.close()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await asyncio.open_connection(host, int(port), ssl=context)
 
 
 async def test_what_is_collected_can_be_read_from_history(client: MeshClient) -> None:

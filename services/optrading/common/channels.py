@@ -21,7 +21,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     # A service that restarts is back within a second or two and then found at once; grpcio's default backoff would wait
     # up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # Also the time a connect may take, handshake included; one that is refused is tried again after the backoff above.
+    ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.max_reconnect_backoff_ms", 500),
 )
 
