@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -61,7 +62,11 @@ class ClosingInterceptor(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Context) -> None:
             async with aclosing(behavior(request, context)) as answers:
                 async for answer in answers:
-                    await context.write(answer)
+                    try:
+                        await context.write(answer)
+                    except grpc.aio.InternalError as error:
+                        # The caller is gone and grpcio has not yet cancelled us; as an error it would fill the log.
+                        raise asyncio.CancelledError from error
 
         return grpc.unary_stream_rpc_method_handler(
             call, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer
