@@ -31,9 +31,8 @@ def taken_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def refused(home: Path, environment: dict[str, str]) -> str:
-    """Return the one line that the command says."""
-    done = subprocess.run(
+def up(home: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-m", "optrading.cli", "up"],
         env={"PATH": os.environ["PATH"], "OPTRADING_HTTP_PORT": "0", "OPTRADING_HOME": str(home), **environment},
         capture_output=True,
@@ -41,6 +40,11 @@ def refused(home: Path, environment: dict[str, str]) -> str:
         timeout=60,
         check=False,
     )
+
+
+def refused(home: Path, environment: dict[str, str]) -> str:
+    """Return the one line that the command says."""
+    done = up(home, environment)
     assert done.returncode not in (0, None)
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -77,3 +81,11 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_a_wrong_setting_of_the_mesh_is_one_line(tmp_path: Path) -> None:
     assert "MESH_TLS=maybe" in refused(tmp_path / "home", {"MESH_TLS": "maybe"})
+
+
+def test_a_wrong_setting_of_a_service_is_said_once(tmp_path: Path) -> None:
+    done = up(tmp_path / "home", {"CUT_INTERVAL_S": "soon"})
+    assert done.returncode == 1
+    assert "CUT_INTERVAL_S" not in done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("optrading: collection does not start: CUT_INTERVAL_S='soon': ")

@@ -272,4 +272,5 @@ class Mesh:
                 self._hopeless.set_result(
                     StartError(f"{event.name} does not start: {reason}; its log is {self.log_of(event.name)}")
                 )
+                return  # the error says it, and it is not started again
         self._report(event)
