@@ -211,8 +211,10 @@ class Supervisor:
 
     async def _start_again(self, kept: _Kept, delay_s: float) -> bool:
         """Wait, then start; True when it runs or is not wanted any more."""
+        # Not wait_for, here and below: in Python 3.11 it can lose a cancellation.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(kept.stopping.wait(), delay_s)
+            async with asyncio.timeout(delay_s):
+                await kept.stopping.wait()
         if kept.stopping.is_set():
             return True
         try:
@@ -236,11 +238,13 @@ class Supervisor:
         state = ProcessState.STOPPED
         _signal_group(process, signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), kept.program.grace_s)
+            async with asyncio.timeout(kept.program.grace_s):
+                await process.wait()
         except TimeoutError:
             state = ProcessState.KILLED
             _signal_group(process, signal.SIGKILL)
-            await asyncio.wait_for(process.wait(), _KILL_WAIT_S)
+            async with asyncio.timeout(_KILL_WAIT_S):
+                await process.wait()
         self._tell(kept, state)
 
     def _tell(self, kept: _Kept, state: ProcessState, restart_in_s: float | None = None) -> None:
