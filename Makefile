@@ -65,9 +65,10 @@ build/third_party/google/api/annotations.proto: $(VENV)/dev.stamp
 	$(BIN)/python scripts/lay_out_third_party.py build/third_party
 
 $(VENV)/build.stamp: requirements/build.txt
-	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "optrading needs Python 3.11 or newer"'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("optrading needs Python 3.11 or newer; name one with make PYTHON=<path>")'
+	@echo "installing into $(VENV), once; this takes about a minute ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
 	@touch $@
 
 # Bytecode is compiled by all cores at once here; Python would do it one module at a time during the first start.

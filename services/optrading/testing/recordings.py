@@ -196,14 +196,20 @@ def _nse_leg(chain: Chain, expiry: ExpiryChain, legs: Legs, row: int) -> dict[st
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write a recording as the command line says."""
-    parser = argparse.ArgumentParser(description="Write a recording of the synthetic market.")
+    parser = argparse.ArgumentParser(
+        prog="python -m optrading.testing.recordings", description="Write a recording of the synthetic market."
+    )
     parser.add_argument("path", type=Path, help="ends with .parquet, .csv, .csv.gz, .json or .json.gz")
-    parser.add_argument("--index", nargs="+", choices=tuple(INDICES), default=["NIFTY"])
+    parser.add_argument(
+        "--index", nargs="+", choices=tuple(INDICES), default=["NIFTY"], metavar="INDEX", help=", ".join(INDICES)
+    )
     parser.add_argument("--minutes", type=int, default=5, help="number of instants (default 5)")
     parser.add_argument("--interval", type=int, default=60, help="seconds between instants (default 60)")
     parser.add_argument("--strikes", type=int, help="strikes on each side of the money (default all)")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args(arguments)
+    if chosen.minutes < 1 or chosen.interval < 1 or (chosen.strikes or 0) < 0:
+        parser.error("--minutes and --interval are 1 or more, --strikes 0 or more")
     try:
         chains = write_recording(
             chosen.path,
