@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+import shlex
 import signal
 import time
 from collections import deque
@@ -88,6 +88,7 @@ async def run_up(options: MeshOptions, console: Console, *, plain: bool) -> int:
     began = time.monotonic()
     stop = _Stop()
     check_options(options)
+    console.print("starting ...", highlight=False)
     notes = _Notes(console)
     async with Mesh(options, notes) as mesh:
         stop.mesh = mesh
@@ -106,7 +107,8 @@ def banner(mesh: Mesh, started_in_s: float) -> str:
     """Return where everything is, with two lines to copy."""
     options, user = mesh.options, mesh.credentials
     feed = f"replay of {options.recording} at speed {options.speed}" if options.recording else f"{options.feed} feed"
-    body = json.dumps({"username": user.username, "password": user.password})
+    # The file, not the password: what is typed stays in the shell's history.
+    body = shlex.quote(f"@{mesh.home / 'credentials.json'}")
     return f"""
 optrading is ready after {duration(started_in_s)}: {feed}
 
@@ -115,7 +117,7 @@ optrading is ready after {duration(started_in_s)}: {feed}
   credentials      {mesh.home / "credentials.json"}
   state, logs      {mesh.home}, {mesh.home / "logs"}
 
-  TOKEN=$(curl -s {mesh.url}/auth/login -d '{body}' | sed -n 's/.*"access_token": *"\\([^"]*\\)".*/\\1/p')
+  TOKEN=$(curl -s {mesh.url}/auth/login -d {body} | sed -n 's/.*"access_token": *"\\([^"]*\\)".*/\\1/p')
   curl -s "{mesh.url}/option-chain/NIFTY?bucket=this_week" -H "Authorization: Bearer $TOKEN"
 """
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from optrading.common.state import is_owned
 from optrading.local.ports import HOST, PortError, is_free
 from optrading.local.settings import OptionError, read_local_settings
 
@@ -50,8 +51,9 @@ def check_options(options: MeshOptions) -> None:
     """
     read_local_settings(options.settings())
     check_feed(options)
-    check_port(options)
     check_home(options.home)
+    check_owner(options.home)  # before the port: a second start in a home would find the first one's port taken
+    check_port(options)
 
 
 def check_feed(options: MeshOptions) -> None:
@@ -114,3 +116,13 @@ def check_home(home: Path) -> None:
         raise OptionError(f"{home} cannot be the home: {existing} is no folder; set OPTRADING_HOME")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise OptionError(f"{home} cannot be written: no permission in {existing}; set OPTRADING_HOME")
+
+
+def check_owner(home: Path) -> None:
+    """Refuse a home in which a mesh runs.
+
+    Raises:
+        OptionError: Another process owns it.
+    """
+    if is_owned(home):
+        raise OptionError(f"{home} belongs to another running process; stop that, or set OPTRADING_HOME")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from optrading.common.state import StateError, own_state
+from optrading.common.state import StateError, is_owned, own_state
 
 
 def own(directory: Path) -> None:
@@ -26,6 +26,15 @@ def test_a_second_owner_is_refused_in_one_line(tmp_path: Path) -> None:
     with own_state(tmp_path), pytest.raises(StateError) as caught:
         own(tmp_path)
     assert str(caught.value) == f"{tmp_path} belongs to another running process"
+
+
+def test_asking_whether_it_is_owned_writes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    assert not is_owned(folder)
+    assert not folder.exists()
+    with own_state(folder):
+        assert is_owned(folder)
+    assert not is_owned(folder)
 
 
 def test_the_ownership_of_a_killed_process_ends_with_it(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from optrading.common.state import own_state
 from optrading.local.options import MeshOptions, check_options
 from optrading.local.settings import OptionError, read_local_settings
 
@@ -67,6 +68,14 @@ def test_a_port_out_of_range_is_refused(options: MeshOptions) -> None:
 def test_a_home_below_a_file_is_refused(options: MeshOptions, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert "OPTRADING_HOME" in refusal(replace(options, home=tmp_path / "file" / "home"))
+
+
+def test_a_second_mesh_in_a_home_hears_of_the_first_and_not_of_its_port(options: MeshOptions) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, own_state(options.home):
+        second = replace(options, http_port=server.getsockname()[1])
+        with pytest.raises(OptionError) as caught:
+            check_options(second)
+    assert str(caught.value) == (f"{options.home} belongs to another running process; stop that, or set OPTRADING_HOME")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
