@@ -117,7 +117,10 @@ def doctor(
         DEFAULT_HTTP_PORT
     ),
 ) -> None:
-    """Check what a mesh needs and, when one runs, how it does; exit code 1 when anything fails."""
+    """Check what a mesh needs and, when one runs, how it does.
+
+    The exit code is 1 when anything fails.
+    """
     from optrading.cli.doctor import Verdict, examine  # noqa: PLC0415
 
     async def run() -> bool:
@@ -135,6 +138,21 @@ def doctor(
 def version() -> None:
     """Show the version."""
     typer.echo(installed_version("optrading"))
+
+
+def _version_wanted(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def before_any_command(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version_wanted, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that belong to no command."""
 
 
 def main() -> None:

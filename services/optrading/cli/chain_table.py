@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +18,9 @@ _CHAIN_COLUMNS = (("OI", 0), ("change", 140), ("volume", 0), ("bid", 116), ("ask
 _GREEK_COLUMNS = (("price", 0), ("delta", 0), ("gamma", 122), ("theta/day", 86), ("vega/pt", 122), ("IV", 0))
 
 
-def chain_table(chain: chain_pb2.ChainSnapshot, expiry: chain_pb2.ExpiryChain, strikes: int, width: int) -> Table:
+def chain_table(
+    chain: chain_pb2.ChainSnapshot, expiry: chain_pb2.ExpiryChain, strikes: int, width: int
+) -> RenderableType:
     """Return one expiry of a chain; open interest and volume in units.
 
     Args:
@@ -27,16 +30,16 @@ def chain_table(chain: chain_pb2.ChainSnapshot, expiry: chain_pb2.ExpiryChain, s
         width: Of the terminal, characters; a narrow one shows fewer columns.
     """
     shown = [column for column, (_, narrowest) in enumerate(_CHAIN_COLUMNS) if width >= narrowest]
-    table = _new_table(_title(chain, expiry), [_CHAIN_COLUMNS[column][0] for column in shown])
+    table = _new_table([_CHAIN_COLUMNS[column][0] for column in shown])
     for row in rows_near_the_money(expiry.atm_offset, strikes):
         call, put = ([_chain_cells(legs, row)[column] for column in shown] for legs in (expiry.call, expiry.put))
         table.add_row(*call, _strike_cell(expiry, row), *reversed(put))
-    return table
+    return Group(_title(chain, expiry), table)
 
 
 def greeks_table(
     analytics: analytics_pb.AnalyticsSnapshot, expiry: analytics_pb.ExpiryAnalytics, strikes: int, width: int
-) -> Table:
+) -> RenderableType:
     """Return the Greeks of one expiry; a leg without a volatility shows its status instead.
 
     Args:
@@ -46,18 +49,18 @@ def greeks_table(
         width: Of the terminal, characters; a narrow one shows fewer columns.
     """
     shown = [column for column, (_, narrowest) in enumerate(_GREEK_COLUMNS) if width >= narrowest]
-    table = _new_table(_title(analytics, expiry), [_GREEK_COLUMNS[column][0] for column in shown])
+    table = _new_table([_GREEK_COLUMNS[column][0] for column in shown])
     for row in rows_near_the_money(expiry.atm_offset, strikes):
         call, put = ([_greek_cells(legs, row)[column] for column in shown] for legs in (expiry.call, expiry.put))
         table.add_row(*call, _strike_cell(expiry, row), *reversed(put))
     summary = expiry.summary
     source = words(analytics_pb.ForwardSource.Name(summary.forward_source), "FORWARD_SOURCE_")
-    table.caption = (
+    caption = (
         f"forward {number(summary.forward_inr)} ({source})   ATM IV {percent(summary.atm_implied_vol)}   "
         f"straddle {number(summary.straddle_inr)}   PCR {number(summary.pcr_open_interest)}   "
         f"max pain {strike(summary.max_pain_inr)}"
     )
-    return table
+    return Group(_title(analytics, expiry), table, Text(caption, style="dim italic"))
 
 
 def rows_near_the_money(atm_offset: Sequence[int], strikes: int) -> list[int]:
@@ -65,10 +68,8 @@ def rows_near_the_money(atm_offset: Sequence[int], strikes: int) -> list[int]:
     return [row for row, offset in enumerate(atm_offset) if abs(offset) <= strikes]
 
 
-def _new_table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, caption_justify="left"
-    )
+def _new_table(columns: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False)
     for name in columns:
         table.add_column(name, justify="right", header_style="green", no_wrap=True)
     table.add_column("strike", justify="center", header_style="bold", no_wrap=True)
@@ -80,11 +81,14 @@ def _new_table(title: str, columns: Sequence[str]) -> Table:
 def _title(
     snapshot: chain_pb2.ChainSnapshot | analytics_pb.AnalyticsSnapshot,
     expiry: chain_pb2.ExpiryChain | analytics_pb.ExpiryAnalytics,
-) -> str:
+) -> Text:
+    # Not the table's own title: that is wrapped to the columns, which are narrower than the terminal.
     buckets = f" ({', '.join(expiry.buckets)})" if expiry.buckets else ""
     lot = f"   lot {expiry.lot_size}" if expiry.lot_size else ""
     when = day_and_clock(from_timestamp(snapshot.event_time))
-    return f"{snapshot.index} {number(snapshot.spot_inr)}   {when}   expiry {expiry.expiry}{buckets}{lot}"
+    return Text(
+        f"{snapshot.index} {number(snapshot.spot_inr)}   {when}   expiry {expiry.expiry}{buckets}{lot}", style="bold"
+    )
 
 
 def _strike_cell(expiry: chain_pb2.ExpiryChain | analytics_pb.ExpiryAnalytics, row: int) -> Text:

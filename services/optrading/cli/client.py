@@ -180,6 +180,8 @@ class GatewayClient:
             message = f"no answer at {self._credentials.url}: start the mesh with `optrading up`"
         elif error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and not reason:
             message = f"no answer from {self._credentials.url} in time"
+        elif reason == "INVALID_CREDENTIALS":
+            message += f" for {self._credentials.url}: see `A password is lost` in docs/runbook.md"
         return CallError(message, error.code(), reason)
 
 

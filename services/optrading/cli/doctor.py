@@ -190,7 +190,8 @@ async def _mesh(credentials: Credentials) -> AsyncIterator[Finding]:
         try:
             health = await client.call(client.gateway.GetHealth, gateway_pb.GetHealthRequest(), timeout_s=5.0)
         except CallError as error:
-            yield Finding("mesh", Verdict.FAIL, str(error), "see the logs in the home, and `optrading up`")
+            advice = "" if error.reason == "INVALID_CREDENTIALS" else "see the logs in the home, and `optrading up`"
+            yield Finding("mesh", Verdict.FAIL, str(error), advice)
             return
         names = ", ".join(each.name for each in health.components)
         yield Finding("mesh", Verdict.OK, f"{credentials.url} serves; {names} serve")

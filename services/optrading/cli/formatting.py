@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -37,6 +37,11 @@ def strike(value: float) -> str:
 def clock(instant: Timestamp) -> str:
     """Return a time of day in India."""
     return from_timestamp(instant).astimezone(IST).strftime("%H:%M:%S")
+
+
+def day(expiry: str) -> str:
+    """Return a day such as 2026-11-24 as 24 Nov."""
+    return f"{date.fromisoformat(expiry):%d %b}"
 
 
 def day_and_clock(instant: datetime) -> str:

@@ -10,22 +10,23 @@ from rich.table import Table
 from rich.text import Text
 
 from optrading.analytics.v1.analytics_service_pb2 import ForwardSource
-from optrading.cli.formatting import MISSING, clock, duration, number, percent, strike, words
+from optrading.cli.formatting import MISSING, clock, day, duration, number, percent, strike, words
 from optrading.cli.status import IndexStatus
 
 # Name and the narrowest terminal, in characters, that still shows it.
 _COLUMNS = (
     ("index", 0),
     ("spot", 0),
-    ("event IST", 0),
-    ("sequence", 0),
+    ("event IST", 72),
+    ("sequence", 72),
     ("stored", 0),
     ("legs stored", 112),
+    ("expiry", 122),
     ("ATM", 100),
     ("ATM IV", 0),
     ("PCR", 0),
     ("max pain", 100),
-    ("forward", 132),
+    ("forward", 142),
     ("age", 0),
 )
 
@@ -77,6 +78,7 @@ def _row(status: IndexStatus) -> list[Text]:
     )
     figures = (
         f"{status.watermark.leg_count:,}" if status.watermark is not None else "0",
+        day(front.expiry) if front else MISSING,
         strike(front.atm_strike_inr) if front else MISSING,
         percent(front.atm_implied_vol) if front else MISSING,
         number(front.pcr_open_interest) if front else MISSING,

@@ -9,7 +9,7 @@ from contextlib import aclosing, nullcontext
 from typing import NamedTuple
 
 import grpc
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleDimensions, RenderableType
 from rich.live import Live
 
 from optrading.analytics.v1 import analytics_service_pb2 as analytics_pb
@@ -23,6 +23,8 @@ from optrading.market.v1 import chain_pb2
 
 _FIRST_RETRY_S = 0.2
 _LONGEST_RETRY_S = 5.0
+_LINES_AROUND = 6
+"""At most so many lines of the live table are not pairs of strikes: two of title, header, the money, two of caption."""
 _WORTH_A_RETRY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.INTERNAL}
 """INTERNAL too: a gateway that is restarted cuts streams with it."""
 
@@ -61,7 +63,7 @@ async def watch(
             with Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
                 async for update in updates:
                     if live is not None:
-                        live.update(_table(update, selection, console.width), refresh=True)
+                        live.update(live_table(update, selection, console.size), refresh=True)
                     else:
                         console.print(line_of(update), highlight=False, soft_wrap=True)
                     left -= 1
@@ -159,19 +161,23 @@ def line_of(update: Update) -> str:
                 f"max pain {strike(front.max_pain_inr)}",
             ]
     else:
-        parts.append(f"{len(snapshot.expiries)} expiries, {sum(len(e.strike_inr) for e in snapshot.expiries)} strikes")
+        expiries = snapshot.expiries
+        which = f"expiry {expiries[0].expiry}" if len(expiries) == 1 else f"{len(expiries)} expiries"
+        parts.append(f"{which}, {sum(len(each.strike_inr) for each in expiries)} strikes")
     if update.skipped:
         parts.append(f"{update.skipped} skipped")
     return "  ".join(parts)
 
 
-def _table(update: Update, selection: Selection, width: int) -> RenderableType:
+def live_table(update: Update, selection: Selection, size: ConsoleDimensions) -> RenderableType:
+    """Return an update as a table with as many of the wanted strikes as a terminal of this size has lines for."""
     snapshot = update.snapshot
+    strikes = min(selection.strikes, max((size.height - _LINES_AROUND) // 2, 0))
     if isinstance(snapshot, analytics_pb.AnalyticsSnapshot):
         analysed = shown_expiries(snapshot, snapshot.expiries, selection)
-        return greeks_table(snapshot, analysed[0], selection.strikes, width) if analysed else line_of(update)
+        return greeks_table(snapshot, analysed[0], strikes, size.width) if analysed else line_of(update)
     expiries = shown_expiries(snapshot, snapshot.expiries, selection)
-    return chain_table(snapshot, expiries[0], selection.strikes, width) if expiries else line_of(update)
+    return chain_table(snapshot, expiries[0], strikes, size.width) if expiries else line_of(update)
 
 
 def _position(analytics: analytics_pb.AnalyticsSnapshot) -> tuple[int, int]:

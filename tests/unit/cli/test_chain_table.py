@@ -5,19 +5,19 @@ from __future__ import annotations
 import io
 
 import pytest
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, ConsoleDimensions, RenderableType
 
 from optrading.analytics.v1 import analytics_service_pb2 as analytics_pb
 from optrading.cli.chain_table import chain_table, greeks_table, rows_near_the_money
 from optrading.cli.queries import Selection, shown_expiries
+from optrading.cli.watching import Update, line_of, live_table
 from optrading.market.chain import Position
 from tests.chains import small_message
 
 NAN = float("nan")
 
 
-def text_of(table: Table, width: int) -> list[str]:
+def text_of(table: RenderableType, width: int) -> list[str]:
     console = Console(width=width, file=io.StringIO(), color_system=None)
     console.print(table)
     assert isinstance(console.file, io.StringIO)
@@ -50,6 +50,30 @@ def test_no_cell_of_a_chain_is_cut_off(width: int) -> None:
     lines = text_of(chain_table(chain, chain.expiries[0], 10, width), width)
     assert "…" not in "".join(lines)
     assert all(any(strike in line for line in lines) for strike in ("24,900", "24,950", "25,000"))
+
+
+def test_the_title_is_as_wide_as_the_terminal_not_as_the_columns() -> None:
+    chain = small_message(Position(1, 1))
+    chain.expiries[0].buckets[:] = ["this_week"]
+    chain.expiries[0].lot_size = 75
+    title = text_of(chain_table(chain, chain.expiries[0], 10, 100), 100)[0]
+    assert title.endswith("expiry 2026-08-18 (this_week)   lot 75")
+
+
+@pytest.mark.parametrize(("height", "rows"), [(24, 3), (9, 3), (7, 1), (3, 1)])
+def test_a_live_table_has_no_more_strikes_than_the_terminal_has_lines_for(height: int, rows: int) -> None:
+    chain = small_message(Position(1, 1))
+    chain.expiries[0].atm_offset[:] = [-1, 0, 1]
+    update = Update(chain, 0)
+    table = live_table(update, Selection("NIFTY"), ConsoleDimensions(80, height))
+    assert sum(any(strike in line for strike in ("24,900", "24,950 ", "25,000")) for line in text_of(table, 80)) == rows
+
+
+def test_a_line_names_the_expiry_when_there_is_but_one() -> None:
+    chain = small_message(Position(1, 1))
+    assert line_of(Update(chain, 0)).endswith(f"{len(chain.expiries)} expiries, 6 strikes")
+    del chain.expiries[1:]
+    assert line_of(Update(chain, 2)).endswith("expiry 2026-08-18, 3 strikes  2 skipped")
 
 
 def test_a_leg_without_a_volatility_shows_why() -> None:

@@ -155,7 +155,7 @@ async def test_a_token_that_is_no_longer_valid_is_replaced_by_another_login(plat
 
 async def test_a_refused_password_is_one_clear_error(platform: tuple[Platform, str]) -> None:
     async with client_of(platform[1], "wrong") as client:
-        with pytest.raises(CallError, match="user name or password is wrong") as refused:
+        with pytest.raises(CallError, match=r"password is wrong for http.*runbook") as refused:
             await client.call(client.collection.GetChain, GET)
     assert refused.value.reason == "INVALID_CREDENTIALS"
 

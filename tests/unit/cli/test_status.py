@@ -113,14 +113,15 @@ def shown(statuses: list[IndexStatus], width: int) -> str:
 def test_the_live_table_shows_what_a_trader_looks_at() -> None:
     text = shown([status()], 160)
     row = next(line for line in text.splitlines() if line.startswith("NIFTY"))
-    figures = "24,623.45 12:00:00 10 10 40 24,600 12.34 % 0.66 24,700 24,640.50 parity 0.5 s"
+    figures = "24,623.45 12:00:00 10 10 40 25 Aug 24,600 12.34 % 0.66 24,700 24,640.50 parity 0.5 s"
     assert row.split() == ["NIFTY", *figures.split()]
     assert "storage started again" in text
     assert "no answer" in text
 
 
-def test_a_narrow_terminal_shows_fewer_columns_and_cuts_none() -> None:
-    text = shown([status()], 80)
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_terminal_shows_fewer_columns_and_cuts_none(width: int) -> None:
+    text = shown([status()], width)
     assert "…" not in text
     assert "max pain" not in text
     assert "12.34 %" in text
@@ -128,4 +129,4 @@ def test_a_narrow_terminal_shows_fewer_columns_and_cuts_none() -> None:
 
 def test_before_the_first_chain_the_table_shows_that_nothing_is_known() -> None:
     row = next(line for line in shown([status(collected=0, stored=0, computed=0)], 160).splitlines() if "NIFTY" in line)
-    assert row.split() == ["NIFTY", "–", "–", "0", "0", "0", "–", "–", "–", "–", "–", "–"]
+    assert row.split() == ["NIFTY", "–", "–", "0", "0", "0", "–", "–", "–", "–", "–", "–", "–"]
