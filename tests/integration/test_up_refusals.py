@@ -83,9 +83,9 @@ def test_a_wrong_setting_of_the_mesh_is_one_line(tmp_path: Path) -> None:
     assert "MESH_TLS=maybe" in refused(tmp_path / "home", {"MESH_TLS": "maybe"})
 
 
-def test_a_wrong_setting_of_a_service_is_said_once(tmp_path: Path) -> None:
-    done = up(tmp_path / "home", {"CUT_INTERVAL_S": "soon"})
+def test_a_wrong_setting_of_services_is_said_once(tmp_path: Path) -> None:
+    done = up(tmp_path / "home", {"HEARTBEAT_INTERVAL_S": "soon"})
     assert done.returncode == 1
-    assert "CUT_INTERVAL_S" not in done.stdout
+    assert "HEARTBEAT_INTERVAL_S" not in done.stdout
     (line,) = done.stderr.splitlines()
-    assert line.startswith("optrading: collection does not start: CUT_INTERVAL_S='soon': ")
+    assert " does not start: HEARTBEAT_INTERVAL_S='soon': " in line

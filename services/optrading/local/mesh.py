@@ -266,11 +266,11 @@ class Mesh:
     def _note(self, event: ProcessEvent) -> None:
         if event.state is ProcessState.DIED and not self._ready:
             deaths = self._deaths[event.name] = self._deaths.get(event.name, 0) + 1
-            hopeless = deaths >= _DEATHS_BEFORE_READY or event.exit_code == _WRONG_SETTING
-            if hopeless and not self._hopeless.done():
-                reason = event.last_line or f"exit code {event.exit_code}"
-                self._hopeless.set_result(
-                    StartError(f"{event.name} does not start: {reason}; its log is {self.log_of(event.name)}")
-                )
-                return  # the error says it, and it is not started again
+            if deaths >= _DEATHS_BEFORE_READY or event.exit_code == _WRONG_SETTING:
+                if not self._hopeless.done():
+                    reason = event.last_line or f"exit code {event.exit_code}"
+                    self._hopeless.set_result(
+                        StartError(f"{event.name} does not start: {reason}; its log is {self.log_of(event.name)}")
+                    )
+                return  # the error says it, and nothing is started again
         self._report(event)
