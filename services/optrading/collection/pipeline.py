@@ -85,6 +85,11 @@ class CollectionPipeline:
         """Return this collector's term; 0 before `load`."""
         return self._epoch
 
+    @property
+    def source(self) -> str:
+        """Return the name of the feed that chains come from."""
+        return self._feed.name
+
     def clock_time(self, event_time: datetime) -> datetime:
         """Return the feed's present, given the newest event time: a recording has its own clock."""
         return event_time if self._feed.name == FeedName.REPLAY else self._clock.now()

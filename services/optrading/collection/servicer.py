@@ -92,7 +92,9 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
 
     def _listing(self, index: str) -> pb.IndexListing:
         newest = self._board.newest(index)
-        listing = pb.IndexListing(index=index, spot_inr=math.nan, finished=self._pipeline.finished)
+        listing = pb.IndexListing(
+            index=index, source=self._pipeline.source, spot_inr=math.nan, finished=self._pipeline.finished
+        )
         if newest is None:
             return listing
         chain = newest.message

@@ -28,7 +28,8 @@ async def test_indices_are_listed_before_and_after_their_first_chain(
 ) -> None:
     async with collecting(feed) as served:
         nothing, *_ = (await served.stub.ListIndices(pb.ListIndicesRequest(), timeout=10)).indices
-        assert (nothing.index, nothing.latest_epoch, nothing.latest_sequence) == ("NIFTY", 0, 0)
+        assert (nothing.index, nothing.source) == ("NIFTY", "synthetic")
+        assert (nothing.latest_epoch, nothing.latest_sequence) == (0, 0)
         assert not nothing.HasField("event_time")
         assert not nothing.HasField("clock_time")
         assert math.isnan(nothing.spot_inr)

@@ -172,7 +172,7 @@ class AnalyticsComputed(google.protobuf.message.Message):
     solved_count: builtins.int
     """Legs with an implied volatility."""
     unsolved_count: builtins.int
-    """Legs without one, each with its status."""
+    """Legs with a price but no implied volatility, and expired ones; each has its status."""
     @property
     def event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Event time of the snapshot, UTC."""
