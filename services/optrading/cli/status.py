@@ -84,6 +84,9 @@ async def read_status(client: GatewayClient) -> list[IndexStatus]:
 
 def replay_end(statuses: Sequence[IndexStatus]) -> str:
     """Return one line once a feed has ended and all of it is stored and computed; empty until then."""
+    # Of a recording that was played before, the last chains are still shown; they are not of this one.
+    term = max((each.listing.latest_epoch for each in statuses), default=0)
+    statuses = [each for each in statuses if each.listing.latest_epoch in (0, term)]
     if not statuses or not all(each.listing.finished and each.is_stored and each.is_computed for each in statuses):
         return ""
     collected = sum(each.listing.latest_sequence for each in statuses)

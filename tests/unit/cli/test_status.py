@@ -80,6 +80,12 @@ def test_a_replay_has_ended_only_when_everything_is_stored_and_computed(unfinish
     assert replay_end([]) == ""
 
 
+def test_what_was_played_before_does_not_count_in_the_end_of_a_replay() -> None:
+    before, ended = status(collected=3, stored=3, computed=3, finished=True), status(finished=True)
+    before.listing.latest_epoch = 6
+    assert replay_end([before, ended]).startswith("replay finished: 10 chains of 10 collected and stored (NIFTY)")
+
+
 @pytest.mark.parametrize(
     ("given", "verdict", "said"),
     [
