@@ -16,8 +16,8 @@ from optrading.common.state import StateError
 from optrading.common.tls import CertificateError
 from optrading.local.options import DEFAULT_HTTP_PORT, MeshOptions
 from optrading.local.ports import HOST, PortError
+from optrading.local.process import StartError
 from optrading.local.settings import OptionError
-from optrading.local.supervisor import StartError
 
 EXPECTED = (CertificateError, OptionError, PortError, StartError, StateError)
 """Errors that a person can mend: shown as one line."""

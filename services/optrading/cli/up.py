@@ -19,7 +19,7 @@ from rich.live import Live
 from optrading.cli.formatting import duration
 from optrading.local.mesh import Mesh
 from optrading.local.options import MeshOptions, check_options
-from optrading.local.supervisor import ProcessEvent, ProcessState
+from optrading.local.process import ProcessEvent, ProcessState
 
 _REFRESH_S = 1.0
 _SAME_REQUEST_S = 0.3

@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import signal
-import sys
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -20,14 +18,12 @@ from optrading.local.authority import WORKLOADS, ensure_certificates
 from optrading.local.credentials import ensure_credentials
 from optrading.local.options import MeshOptions, check_port
 from optrading.local.ports import HOST, free_ports
+from optrading.local.process import ProcessEvent, ProcessState, Program, StartError
+from optrading.local.programs import STAGES, service_programs
 from optrading.local.settings import LocalSettings, read_local_settings
-from optrading.local.supervisor import ProcessEvent, ProcessState, Program, StartError, Supervisor
+from optrading.local.supervisor import Supervisor
 from optrading.local.valkey import Valkey
 
-# What takes longest to start goes first.
-_SERVICES = ("storage", "analytics", "collection", "identity", "gateway")
-# Readers stop before what they read from: nobody sees a neighbour vanish.
-_STAGES = {"valkey": 0, "identity": 1, "collection": 1, "storage": 2, "analytics": 2, "gateway": 3, "envoy": 4}
 _WRONG_SETTING = 2
 """Exit code of a service that cannot read its settings; see `read_settings`."""
 _DEATHS_BEFORE_READY = 4
@@ -175,9 +171,8 @@ class Mesh:
             self.redis_url = await self._start_valkey(settings)
             self.tls_directory = self.home / "tls" if settings.mesh_tls is MeshTls.IN_PROCESS else None
             ensure_certificates(self.home / "tls", settings.trust_domain)
-            shared = self._shared_environment()
-            for name in _SERVICES:
-                await self._supervisor.start(self._service(name, shared))
+            for program in service_programs(options, self.addresses, self.redis_url, self.credentials):
+                await self._supervisor.start(program)
             await self._start_envoy(settings)
         except OSError as error:
             raise StartError(str(error)) from error
@@ -189,7 +184,7 @@ class Mesh:
         valkey = Valkey(self.home / "valkey", port, secrets.token_urlsafe(24))
         valkey.write_configuration(settings)
         command = valkey.command()
-        await self._supervisor.start(Program("valkey", command, self.options.settings(), _STAGES["valkey"]))
+        await self._supervisor.start(Program("valkey", command, self.options.settings(), STAGES["valkey"]))
         return valkey.url
 
     async def _start_envoy(self, settings: LocalSettings) -> None:
@@ -214,54 +209,7 @@ class Mesh:
         write_descriptor_set(parameters.descriptor_set)
         write_envoy(directory / "envoy.yaml", parameters)
         command = envoy_command(directory / "envoy.yaml")
-        await self._supervisor.start(Program("envoy", command, self.options.settings(), _STAGES["envoy"]))
-
-    def _shared_environment(self) -> dict[str, str]:
-        options = self.options
-        chosen = {
-            "OPTRADING_HOME": str(self.home),
-            "TLS_DIRECTORY": str(self.home / "tls"),
-            "REDIS_URL": self.redis_url,
-            "FEED": options.feed,
-            "RECORDING": str(options.recording.absolute()) if options.recording else "",
-            "SPEED": options.speed,
-            "REPLAY_END": options.replay_end,
-            **{f"{name.upper()}_ADDRESS": self.addresses[name] for name in WORKLOADS},
-        }
-        given = options.settings()
-        defaults = {
-            "ACTIVE_STRIKE_OFFSETS": "all",
-            # Each start plays the recording from its beginning; a collector that is restarted in between goes on.
-            "REPLAY_RUN": uuid.uuid4().hex,
-            "LOG_FORMAT": "json",
-            # Everything starts at once: who is up must be seen soon.
-            "HEALTH_RETRY_S": "0.25",
-            # grpcio cannot be told a least version of TLS. With a single suite, of TLS 1.2 and for none of our
-            # certificates, 1.3 is what is left; gRPC reads this when it is imported, so no service can set it itself.
-            "GRPC_SSL_CIPHER_SUITES": "ECDHE-PSK-AES128-CBC-SHA",
-        }
-        environment = {**defaults, **given, **chosen}
-        if not options.recording:
-            del environment["RECORDING"]
-        return environment
-
-    def _service(self, name: str, shared: Mapping[str, str]) -> Program:
-        environment = {
-            **shared,
-            "LISTEN_ADDRESS": self.addresses[name],
-            "STATE_DIRECTORY": str(self._state_of(name)),
-        }
-        if name == "identity":
-            environment["DEMO_USERNAME"] = self.credentials.username
-            environment["DEMO_PASSWORD"] = self.credentials.password
-        # -P: a file in the current folder must not stand in for a library.
-        command = (sys.executable, "-P", "-m", f"optrading.{name}")
-        return Program(name, command, environment, _STAGES[name])
-
-    def _state_of(self, name: str) -> Path:
-        if name in ("identity", "gateway"):
-            return self.home / name
-        return self.home / "data" / self.options.feed / name
+        await self._supervisor.start(Program("envoy", command, self.options.settings(), STAGES["envoy"]))
 
     def _note(self, event: ProcessEvent) -> None:
         if event.state is ProcessState.DIED and not self._ready:

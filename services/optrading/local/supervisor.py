@@ -8,14 +8,14 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from optrading.local import launch
+from optrading.local.process import ProcessEvent, ProcessState, Program, StartError
 from optrading.local.process_log import bound_log, last_line, open_log, reopen_log
 
 FIRST_BACKOFF_S = 0.1
@@ -25,61 +25,6 @@ HEALTHY_AFTER_S = 30.0
 
 _LOG_CHECK_S = 10.0
 _KILL_WAIT_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """One process to keep running.
-
-    Attributes:
-        name: Unique; also the name of its log file.
-        command: Absolute path of the executable, then arguments.
-        environment: Its whole environment.
-        stage: Stages stop from the highest to the lowest; what is in one stage stops together.
-        grace_s: Time between SIGTERM and SIGKILL, seconds.
-    """
-
-    name: str
-    command: Sequence[str]
-    environment: Mapping[str, str]
-    stage: int = 0
-    grace_s: float = 10.0
-
-
-class ProcessState(StrEnum):
-    """What a process is doing."""
-
-    STARTED = "started"
-    DIED = "died"
-    STOPPED = "stopped"
-    KILLED = "killed"
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessEvent:
-    """Something that happened to a process.
-
-    Attributes:
-        name: Of the program.
-        state: What it is now.
-        pid: Of the process.
-        exit_code: As subprocess has it: negative is the signal; None while it runs.
-        restart_in_s: After a death: seconds until it is started again; None otherwise.
-        restarts: How often it has been started again so far.
-        last_line: After a death: last line of its log.
-    """
-
-    name: str
-    state: ProcessState
-    pid: int
-    exit_code: int | None = None
-    restart_in_s: float | None = None
-    restarts: int = 0
-    last_line: str = ""
-
-
-class StartError(Exception):
-    """A program cannot be started at all."""
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from optrading.cli.up import describe
-from optrading.local.supervisor import ProcessEvent, ProcessState
+from optrading.local.process import ProcessEvent, ProcessState
 
 
 @pytest.mark.parametrize(

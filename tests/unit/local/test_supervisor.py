@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from optrading.local.supervisor import ProcessEvent, ProcessState, Program, StartError, Supervisor
+from optrading.local.process import ProcessEvent, ProcessState, Program, StartError
+from optrading.local.supervisor import Supervisor
 
 SLEEPS = (sys.executable, "-I", "-S", "-c", "import time; print('ready', flush=True); time.sleep(600)")
 DIES = (sys.executable, "-I", "-S", "-c", "import sys; sys.exit('no disk')")
@@ -152,7 +153,8 @@ async def test_a_program_that_does_not_exist_is_refused(supervisor: Supervisor) 
 async def test_children_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     parent_program = f"""
 import asyncio, pathlib, sys
-from optrading.local.supervisor import Program, Supervisor
+from optrading.local.process import Program
+from optrading.local.supervisor import Supervisor
 async def main():
     async with Supervisor(pathlib.Path({str(tmp_path)!r}), lambda event: None) as supervisor:
         await supervisor.start(Program("child", {STUBBORN!r}, {{}}))
