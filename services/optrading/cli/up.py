@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shlex
 import signal
@@ -127,12 +128,22 @@ def describe(event: ProcessEvent, *, ready: bool) -> str:
     if event.state is ProcessState.DIED:
         code = event.exit_code or 0
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        return f"{event.name} {how}, starting again in {event.restart_in_s:.1f} s: {event.last_line[:200]}"
+        last = f": {said}" if (said := _said(event.last_line)) else ""
+        return f"{event.name} {how}, starting again in {event.restart_in_s:.1f} s{last}"
     if event.state is ProcessState.KILLED:
         return f"{event.name} did not stop in time and was killed"
     if event.state is ProcessState.STARTED and ready:
         return f"{event.name} started again, restart {event.restarts}"
     return ""
+
+
+def _said(line: str) -> str:
+    """Return what a line of a log says: the message of a record, or the line itself."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return line[:200]
+    return f"its last word was {record.get('message')}" if isinstance(record, dict) else line[:200]
 
 
 async def _show(mesh: Mesh, console: Console, notes: _Notes, *, plain: bool) -> None:

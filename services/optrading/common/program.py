@@ -22,7 +22,13 @@ EXPECTED = (AddressInUseError, CertificateError, StateError)
 def configure_logging(service: str, log_format: str, log_level: str) -> None:
     """Send structlog's events, and the standard library's, to stderr as JSON or for people."""
     renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),  # a mesh's logs are files
+            event_key="message",
+            exception_formatter=structlog.dev.plain_traceback,  # the other one prints local variables, secrets too
+        )
     )
 
     def name_service(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:

@@ -17,6 +17,16 @@ from optrading.local.process import ProcessEvent, ProcessState
             "storage killed by SIGKILL, starting again in 0.1 s: chain_stored",
         ),
         (
+            ProcessEvent("storage", ProcessState.DIED, 7, -9, 0.1, 0, '{"level": "info", "message": "index_followed"}'),
+            True,
+            "storage killed by SIGKILL, starting again in 0.1 s: its last word was index_followed",
+        ),
+        (
+            ProcessEvent("storage", ProcessState.DIED, 7, -9, 0.1),
+            True,
+            "storage killed by SIGKILL, starting again in 0.1 s",
+        ),
+        (
             ProcessEvent("storage", ProcessState.DIED, 7, 1, 1.25, 2, "storage: no disk"),
             False,
             "storage ended with 1, starting again in 1.2 s: storage: no disk",

@@ -26,6 +26,14 @@ def logging_as_before() -> Iterator[None]:
     root.setLevel(level)
 
 
+async def logging_failure(_: ServiceSettings) -> None:
+    password = "hidden"
+    try:
+        password.index("x")
+    except ValueError:
+        structlog.get_logger().exception("attempt_failed", attempt=2)
+
+
 async def orderly(settings: ServiceSettings) -> None:
     assert settings.log_level == "INFO"
 
@@ -60,6 +68,20 @@ def test_a_known_error_is_one_line_and_an_exit_code(
 ) -> None:
     assert run_program("tester", ServiceSettings, main, expected=(OwnError,)) == code
     assert capsys.readouterr().err.splitlines() == lines
+
+
+def test_logs_for_people_begin_with_what_happened_and_hold_no_colours_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "console")
+    assert run_program("tester", ServiceSettings, logging_failure) == 0
+    text = capsys.readouterr().err
+    first, *_, last = text.splitlines()
+    assert first.split()[1:4] == ["[error", "]", "attempt_failed"]
+    assert {"attempt=2", "service=tester"} <= set(first.split())
+    assert last == "ValueError: substring not found"
+    assert "\x1b" not in text
+    assert "hidden" not in text
 
 
 def test_any_other_error_shows_where_it_came_from() -> None:
