@@ -211,7 +211,7 @@ def freshness(status: IndexStatus) -> Finding:
     if not listing.latest_sequence:
         return Finding(name, Verdict.WARN, "no chain yet", "wait a moment; then see logs/collection.log")
     if listing.finished:
-        return Finding(name, Verdict.OK, "the recording has ended; its last chain is served")
+        return Finding(name, Verdict.OK, "the feed has nothing more of it; the last chain is served")
     if math.isnan(status.age_s) or status.age_s > STALE_AFTER_S:
         advice = "see logs/collection.log"
         return Finding(name, Verdict.FAIL, f"newest chain is {duration(status.age_s)} old", advice)

@@ -90,6 +90,13 @@ class CollectionPipeline:
         """Return the name of the feed that chains come from."""
         return self._feed.name
 
+    def has_ended(self, index: str) -> bool:
+        """Return whether nothing more comes of `index`: the feed has ended, or never had it.
+
+        What an earlier feed left in the journal is still shown, and stored where it is not yet.
+        """
+        return self.finished or index not in self._feed.indices
+
     def clock_time(self, event_time: datetime) -> datetime:
         """Return the feed's present, given the newest event time: a recording has its own clock."""
         return event_time if self._feed.name == FeedName.REPLAY else self._clock.now()

@@ -93,7 +93,10 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
     def _listing(self, index: str) -> pb.IndexListing:
         newest = self._board.newest(index)
         listing = pb.IndexListing(
-            index=index, source=self._pipeline.source, spot_inr=math.nan, finished=self._pipeline.finished
+            index=index,
+            source=self._pipeline.source,
+            spot_inr=math.nan,
+            finished=self._pipeline.has_ended(index),
         )
         if newest is None:
             return listing

@@ -66,6 +66,19 @@ async def test_when_a_recording_ends_its_present_stands_still_and_the_last_chain
     assert chain.sequence == 1
 
 
+async def test_what_only_an_earlier_feed_had_is_listed_as_finished(collecting: Collecting) -> None:
+    earlier = ScriptedFeed("SENSEX")
+    async with collecting(earlier) as served:
+        earlier.give(small_chain("SENSEX"))
+        await served.until_shown("SENSEX", 1)
+    async with collecting(ScriptedFeed("NIFTY")) as served:
+        listings = (await served.stub.ListIndices(pb.ListIndicesRequest(), timeout=10)).indices
+    assert [(each.index, each.latest_sequence, each.finished) for each in listings] == [
+        ("NIFTY", 0, False),
+        ("SENSEX", 1, True),
+    ]
+
+
 async def test_the_newest_chain_comes_whole_or_cut_to_a_bucket_or_an_expiry(
     collecting: Collecting, feed: ScriptedFeed
 ) -> None:

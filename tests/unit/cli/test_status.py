@@ -91,7 +91,7 @@ def test_what_was_played_before_does_not_count_in_the_end_of_a_replay() -> None:
     [
         (status(), Verdict.OK, "0.5 s old"),
         (status(age_s=60), Verdict.FAIL, "1 min 0 s old"),
-        (status(age_s=60, finished=True), Verdict.OK, "recording has ended"),
+        (status(age_s=60, finished=True), Verdict.OK, "nothing more of it"),
         (status(collected=0, stored=0, computed=0), Verdict.WARN, "no chain yet"),
         (status(computed=0), Verdict.WARN, "no analytics yet"),
     ],

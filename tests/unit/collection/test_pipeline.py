@@ -145,6 +145,7 @@ async def test_indices_of_an_earlier_feed_are_still_shown(tmp_path: Path, clock:
     async with collector(tmp_path, ScriptedFeed("SENSEX"), clock) as second:
         assert sorted(second.board.indices) == ["NIFTY", "SENSEX"]
         assert second.board.newest("NIFTY") is not None
+        assert [second.pipeline.has_ended(index) for index in ("NIFTY", "SENSEX")] == [True, False]
         assert second.board.newest("SENSEX") is None
 
 

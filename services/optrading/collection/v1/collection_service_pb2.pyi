@@ -78,7 +78,7 @@ class IndexListing(google.protobuf.message.Message):
     spot_inr: builtins.float
     """Newest value of the index, rupees; NaN when unknown."""
     finished: builtins.bool
-    """The feed has nothing more; the newest chain stays what it is."""
+    """The feed has nothing more of this index, or never had it; the newest chain stays what it is."""
     @property
     def event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Event time of the newest chain; absent before the first."""
