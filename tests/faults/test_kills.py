@@ -69,7 +69,9 @@ async def test_killed_services_lose_nothing_repeat_nothing_and_leave_no_gap(mesh
             stored = await read_all(client, index)
             assert faults_of(stored, recorded[index]) == []
             await until_analysed(client, index, stored[-1])
-            assert await noticed(mesh, index) >= {(chain.epoch, chain.sequence) for chain in stored}
+            positions = {(chain.epoch, chain.sequence) for chain in stored}
+            for event_type in ("legs_collected", "legs_stored", "analytics_computed"):
+                await until_noticed(mesh, event_type, index, positions)
         assert all(mesh.restarts[victim] >= 1 for victim in victims())
 
 
@@ -114,9 +116,12 @@ async def until_analysed(client: GatewayClient, index: str, last: ChainSnapshot)
         await asyncio.sleep(0.05)
 
 
-async def noticed(mesh: Mesh, index: str) -> set[tuple[int, int]]:
-    """Return the positions of which `legs_stored` told, once the stream has stopped growing."""
+async def until_noticed(mesh: Mesh, event_type: str, index: str, positions: set[tuple[int, int]]) -> None:
+    """Return when the bus told of every position; a notice may come after what it tells of, and more than once."""
     async with Redis.from_url(mesh.redis_url, decode_responses=True) as redis:
-        entries = await redis.xrange(stream_of("legs_stored"))
-    names = [fields["event_id"].split("/") for _, fields in entries]
-    return {(int(epoch), int(sequence)) for _, name, epoch, sequence in names if name == index}
+        while True:
+            entries = await redis.xrange(stream_of(event_type))
+            names = [fields["event_id"].split("/") for _, fields in entries]
+            if {(int(epoch), int(sequence)) for _, name, epoch, sequence in names if name == index} >= positions:
+                return
+            await asyncio.sleep(0.1)

@@ -45,8 +45,11 @@ def _shared_environment(options: MeshOptions, addresses: Mapping[str, str], redi
         "REPLAY_END": options.replay_end,
         **{f"{name.upper()}_ADDRESS": addresses[name] for name in WORKLOADS},
     }
+    given = options.settings()
+    extended = given.get("FEATURE_EXTENDED_ANALYSIS", "").lower() in ("1", "true", "yes", "on", "t", "y")
     defaults = {
-        "ACTIVE_STRIKE_OFFSETS": "all",
+        # A demo shows everything; whoever asks for extended analysis asks for its eleven strikes.
+        "ACTIVE_STRIKE_OFFSETS": "" if extended else "all",
         # Each start plays the recording from its beginning; a collector that is restarted in between goes on.
         "REPLAY_RUN": uuid.uuid4().hex,
         "LOG_FORMAT": "json",
@@ -56,7 +59,7 @@ def _shared_environment(options: MeshOptions, addresses: Mapping[str, str], redi
         # certificates, 1.3 is what is left; gRPC reads this when it is imported, so no service can set it itself.
         "GRPC_SSL_CIPHER_SUITES": "ECDHE-PSK-AES128-CBC-SHA",
     }
-    environment = {**defaults, **options.settings(), **chosen}
+    environment = {**defaults, **given, **chosen}
     if not options.recording:
         del environment["RECORDING"]
     return environment
