@@ -35,7 +35,7 @@ async def identity(tmp_path: Path) -> AsyncIterator[Identity]:
 
 @pytest.fixture
 async def stub(identity: Identity, tmp_path: Path) -> AsyncIterator[pb_grpc.IdentityServiceAsyncStub]:
-    settings = IdentitySettings(home=tmp_path, mesh_tls=MeshTls.SIDECAR, drain_s=0)
+    settings = IdentitySettings(home=tmp_path, mesh_tls=MeshTls.SIDECAR, drain_s=0, listen_address="127.0.0.1:0")
     async with (
         serve(settings, "identity", identity.add_to) as server,
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
