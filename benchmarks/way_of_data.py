@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +48,13 @@ class ListFeed:
         for chain in self._chains:
             if chain.index not in resume:
                 yield chain
+
+    def select(self, indices: Collection[str]) -> None:
+        """Bring what there is: one index."""
+
+    async def history(self, *_: object) -> Sequence[Chain]:
+        """Return nothing."""
+        return ()
 
     async def __aenter__(self) -> Self:
         """Open."""

@@ -16,7 +16,7 @@ from optrading.collection.v1 import collection_service_pb2_grpc as collection_gr
 from optrading.common.errors import DataLoss, NotFound, Unavailable
 from optrading.identity.v1 import identity_service_pb2 as identity
 from optrading.identity.v1 import identity_service_pb2_grpc as identity_grpc
-from optrading.market.v1 import chain_pb2
+from optrading.market.v1 import chain_pb2, gap_pb2
 from optrading.storage.v1 import storage_service_pb2 as storage
 from optrading.storage.v1 import storage_service_pb2_grpc as storage_grpc
 
@@ -95,6 +95,28 @@ class Collection(collection_grpc.CollectionServiceServicer):
         self._note("AcknowledgeChains", context)
         return collection.AcknowledgeChainsResponse()
 
+    async def WatchGaps(self, request, context) -> AsyncIterator[collection.WatchGapsResponse]:
+        self._note("WatchGaps", context)
+        yield collection.WatchGapsResponse(ledger_id="ledger")
+
+    async def ListLanes(self, request, context):
+        self._note("ListLanes", context)
+        return collection.ListLanesResponse()
+
+    async def ReadLane(self, request, context) -> AsyncIterator[collection.ReadLaneResponse]:
+        self._note("ReadLane", context)
+        yield collection.ReadLaneResponse(chain=chain())
+
+    async def BeginImport(self, request, context):
+        self._note("BeginImport", context)
+        return collection.BeginImportResponse(import_id=request.sha256)
+
+    async def ImportChains(self, request, context):
+        self._note("ImportChains", context)
+        return collection.ImportChainsResponse(
+            position=request.position + len(request.chains), added_chain_count=len(request.chains)
+        )
+
 
 class Storage(storage_grpc.StorageServiceServicer):
     def __init__(self, recorder: Recorder) -> None:
@@ -122,6 +144,11 @@ class Storage(storage_grpc.StorageServiceServicer):
     async def ListWatermarks(self, request, context):
         self._note("ListWatermarks", context)
         return storage.ListWatermarksResponse(watermarks=[storage.Watermark(index="NIFTY", epoch=7, sequence=288)])
+
+    async def ListGaps(self, request, context):
+        self._note("ListGaps", context)
+        gap = gap_pb2.Gap(gap_id="gap", index=request.index, cause=gap_pb2.GAP_CAUSE_DISCONNECT)
+        return storage.ListGapsResponse(gaps=[gap], completeness=math.nan)
 
 
 class Analytics(analytics_grpc.AnalyticsServiceServicer):

@@ -141,8 +141,11 @@ class CollectionPipeline:
         return {index: from_micros(int(text)) for index, text in noted.items() if text}
 
     async def _take(self, resume: Mapping[str, datetime]) -> None:
-        async for chain in self._feed.chains(resume):
-            await self._queue.put(chain)
+        async for item in self._feed.chains(resume):
+            if isinstance(item, Chain):
+                await self._queue.put(item)
+            else:
+                log.warning("feed_interrupted", index=item.index, cause=item.cause.name, detail=item.detail)
         await self._queue.put(None)
 
     async def _commit_all(self) -> None:

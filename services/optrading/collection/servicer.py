@@ -12,7 +12,7 @@ from optrading.collection.trimming import JournalTrimmer
 from optrading.collection.v1 import collection_service_pb2 as pb
 from optrading.collection.v1 import collection_service_pb2_grpc as pb_grpc
 from optrading.common.board import Board
-from optrading.common.errors import FailedPrecondition, InvalidArgument
+from optrading.common.errors import FailedPrecondition, InvalidArgument, ServiceError
 from optrading.common.interceptors import Context
 from optrading.common.selection import check_expiry_choice, check_index, choose_expiry, expiry_in, no_chain_yet
 from optrading.market.chain import Position
@@ -82,6 +82,26 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
             )
         self._trimmer.acknowledge(request.index, Position(request.epoch, request.sequence))
         return pb.AcknowledgeChainsResponse()
+
+    def WatchGaps(self, request: pb.WatchGapsRequest, context: Context) -> AsyncIterator[pb.WatchGapsResponse]:
+        """Answer that this is not served yet."""
+        raise ServiceError("WatchGaps is not served yet")
+
+    async def ListLanes(self, request: pb.ListLanesRequest, context: Context) -> pb.ListLanesResponse:
+        """Answer that this is not served yet."""
+        raise ServiceError("ListLanes is not served yet")
+
+    def ReadLane(self, request: pb.ReadLaneRequest, context: Context) -> AsyncIterator[pb.ReadLaneResponse]:
+        """Answer that this is not served yet."""
+        raise ServiceError("ReadLane is not served yet")
+
+    async def BeginImport(self, request: pb.BeginImportRequest, context: Context) -> pb.BeginImportResponse:
+        """Answer that this is not served yet."""
+        raise ServiceError("BeginImport is not served yet")
+
+    async def ImportChains(self, request: pb.ImportChainsRequest, context: Context) -> pb.ImportChainsResponse:
+        """Answer that this is not served yet."""
+        raise ServiceError("ImportChains is not served yet")
 
     def _heartbeat(self, index: str) -> bytes:
         newest = self._board.newest(index)

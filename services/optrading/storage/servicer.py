@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from optrading.common.errors import InvalidArgument
+from optrading.common.errors import InvalidArgument, ServiceError
 from optrading.common.interceptors import Context
 from optrading.common.selection import check_expiry_choice, check_index, choose_expiry
 from optrading.common.wire import message_field
@@ -59,6 +59,10 @@ class StorageServicer(pb_grpc.StorageServiceServicer):
         """List how far each index is durable."""
         histories = (self._history.of(index) for index in self._history.known())
         return pb.ListWatermarksResponse(watermarks=[_watermark(each) for each in histories if each.totals])
+
+    async def ListGaps(self, request: pb.ListGapsRequest, context: Context) -> pb.ListGapsResponse:
+        """Answer that this is not served yet."""
+        raise ServiceError("ListGaps is not served yet")
 
 
 def _wanted(request: pb.ReadChainsRequest) -> Wanted:

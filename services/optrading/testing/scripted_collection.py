@@ -172,6 +172,26 @@ class ScriptedCollection(pb_grpc.CollectionServiceServicer):
             self._changed.notify_all()
         return pb.AcknowledgeChainsResponse()
 
+    def WatchGaps(self, request: pb.WatchGapsRequest, context: Context) -> AsyncIterator[pb.WatchGapsResponse]:
+        """Answer that this is not served yet."""
+        raise ServiceError("WatchGaps is not served yet")
+
+    async def ListLanes(self, request: pb.ListLanesRequest, context: Context) -> pb.ListLanesResponse:
+        """Answer that this is not served yet."""
+        raise ServiceError("ListLanes is not served yet")
+
+    def ReadLane(self, request: pb.ReadLaneRequest, context: Context) -> AsyncIterator[pb.ReadLaneResponse]:
+        """Answer that this is not served yet."""
+        raise ServiceError("ReadLane is not served yet")
+
+    async def BeginImport(self, request: pb.BeginImportRequest, context: Context) -> pb.BeginImportResponse:
+        """Answer that this is not served yet."""
+        raise ServiceError("BeginImport is not served yet")
+
+    async def ImportChains(self, request: pb.ImportChainsRequest, context: Context) -> pb.ImportChainsResponse:
+        """Answer that this is not served yet."""
+        raise ServiceError("ImportChains is not served yet")
+
     async def _wait_after(self, index: str, position: Position) -> bool:
         def newer() -> bool:
             kept = self._kept[index]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from optrading.collection.feeds.base import FeedError
+from optrading.collection.feeds.base import FeedError, FeedItem
 from optrading.market.chain import Chain
 
 
@@ -28,12 +28,20 @@ class ScriptedFeed:
         self.indices = indices
         self.resume: Mapping[str, datetime] | None = None
         """What the reader said it has; None until it asked."""
-        self._script: asyncio.Queue[Chain | FeedError | None] = asyncio.Queue()
+        self.selected: Collection[str] = indices
+        """Indices that the reader wants; others are left out."""
+        self.remembered: list[Chain] = []
+        """What `history` finds."""
+        self._script: asyncio.Queue[FeedItem | FeedError | None] = asyncio.Queue()
 
-    def give(self, *chains: Chain) -> None:
+    def select(self, indices: Collection[str]) -> None:
+        """Note what the reader wants."""
+        self.selected = frozenset(indices)
+
+    def give(self, *items: FeedItem) -> None:
         """Yield these next; a chain that the reader said it has is left out, as every feed does."""
-        for chain in chains:
-            self._script.put_nowait(chain)
+        for item in items:
+            self._script.put_nowait(item)
 
     def end(self) -> None:
         """Have nothing more after what was given."""
@@ -43,7 +51,11 @@ class ScriptedFeed:
         """Raise FeedError after what was given."""
         self._script.put_nowait(FeedError(message))
 
-    async def chains(self, resume: Mapping[str, datetime]) -> AsyncIterator[Chain]:
+    async def history(self, index: str, since: datetime, until: datetime) -> Sequence[Chain]:
+        """Return what is remembered of the interval."""
+        return [chain for chain in self.remembered if chain.index == index and since < chain.event_time < until]
+
+    async def chains(self, resume: Mapping[str, datetime]) -> AsyncIterator[FeedItem]:
         """Yield what is given, in that order, until the end."""
         self.resume = dict(resume)
         while True:
@@ -53,7 +65,9 @@ class ScriptedFeed:
             if isinstance(step, FeedError):
                 raise step
             durable = resume.get(step.index)
-            if durable is None or step.event_time > durable:
+            if isinstance(step, Chain) and durable is not None and step.event_time <= durable:
+                continue
+            if step.index in self.selected:
                 yield step
 
     async def __aenter__(self) -> Self:

@@ -128,6 +128,7 @@ class AnalyticsSnapshot(google.protobuf.message.Message):
     MODEL_FIELD_NUMBER: builtins.int
     EXPIRIES_FIELD_NUMBER: builtins.int
     SUMMARY_FIELD_NUMBER: builtins.int
+    COMPLETENESS_FIELD_NUMBER: builtins.int
     index: builtins.str
     """Index symbol."""
     epoch: builtins.int
@@ -154,6 +155,10 @@ class AnalyticsSnapshot(google.protobuf.message.Message):
     def summary(self) -> Global___IndexSummary:
         """Over all expiries of the chain."""
 
+    @property
+    def completeness(self) -> optrading.market.v1.chain_pb2.Completeness:
+        """As in the chain: how much of what was wanted it was computed from. Absent when the chain does not say."""
+
     def __init__(
         self,
         *,
@@ -166,9 +171,10 @@ class AnalyticsSnapshot(google.protobuf.message.Message):
         model: builtins.str = ...,
         expiries: collections.abc.Iterable[Global___ExpiryAnalytics] | None = ...,
         summary: Global___IndexSummary | None = ...,
+        completeness: optrading.market.v1.chain_pb2.Completeness | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["computed_time", b"computed_time", "event_time", b"event_time", "summary", b"summary"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["computed_time", b"computed_time", "epoch", b"epoch", "event_time", b"event_time", "expiries", b"expiries", "index", b"index", "model", b"model", "sequence", b"sequence", "spot_inr", b"spot_inr", "summary", b"summary"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["completeness", b"completeness", "computed_time", b"computed_time", "event_time", b"event_time", "summary", b"summary"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["completeness", b"completeness", "computed_time", b"computed_time", "epoch", b"epoch", "event_time", b"event_time", "expiries", b"expiries", "index", b"index", "model", b"model", "sequence", b"sequence", "spot_inr", b"spot_inr", "summary", b"summary"]) -> None: ...
 
 Global___AnalyticsSnapshot: typing_extensions.TypeAlias = AnalyticsSnapshot
 
@@ -515,6 +521,7 @@ class GetSummaryResponse(google.protobuf.message.Message):
     SPOT_INR_FIELD_NUMBER: builtins.int
     SUMMARY_FIELD_NUMBER: builtins.int
     EXPIRIES_FIELD_NUMBER: builtins.int
+    COMPLETENESS_FIELD_NUMBER: builtins.int
     index: builtins.str
     """Index symbol."""
     epoch: builtins.int
@@ -535,6 +542,10 @@ class GetSummaryResponse(google.protobuf.message.Message):
     def expiries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExpirySummary]:
         """The expiries asked for, ascending."""
 
+    @property
+    def completeness(self) -> optrading.market.v1.chain_pb2.Completeness:
+        """As in the chain: how much of what was wanted it was computed from. Absent when the chain does not say."""
+
     def __init__(
         self,
         *,
@@ -545,9 +556,10 @@ class GetSummaryResponse(google.protobuf.message.Message):
         spot_inr: builtins.float = ...,
         summary: Global___IndexSummary | None = ...,
         expiries: collections.abc.Iterable[Global___ExpirySummary] | None = ...,
+        completeness: optrading.market.v1.chain_pb2.Completeness | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["event_time", b"event_time", "summary", b"summary"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "event_time", b"event_time", "expiries", b"expiries", "index", b"index", "sequence", b"sequence", "spot_inr", b"spot_inr", "summary", b"summary"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["completeness", b"completeness", "event_time", b"event_time", "summary", b"summary"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["completeness", b"completeness", "epoch", b"epoch", "event_time", b"event_time", "expiries", b"expiries", "index", b"index", "sequence", b"sequence", "spot_inr", b"spot_inr", "summary", b"summary"]) -> None: ...
 
 Global___GetSummaryResponse: typing_extensions.TypeAlias = GetSummaryResponse
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
 from optrading.market.chain import Chain
+from optrading.market.gaps import Interruption
+
+FeedItem = Chain | Interruption
+"""What a feed yields: a chain, or that something is missing (and, later, that it no longer is)."""
 
 
 class FeedError(Exception):
@@ -32,7 +36,14 @@ class Feed(Protocol):
         """Return the symbols of the indices this feed brings, each once."""
         ...
 
-    def chains(self, resume: Mapping[str, datetime]) -> AsyncIterator[Chain]:
+    def select(self, indices: Collection[str]) -> None:
+        """Bring only these of `indices` from now on; until the first call, all of them.
+
+        Chains of others may still come that were on their way. An index that is selected again comes with its present.
+        """
+        ...
+
+    def chains(self, resume: Mapping[str, datetime]) -> AsyncIterator[FeedItem]:
         """Yield chains with every listed expiry and strike, in the order of their event times.
 
         Buckets are left empty and strikes are not selected: that is collection's work. `atm_offset` walks the listed
@@ -43,12 +54,30 @@ class Feed(Protocol):
                 index that is not in it comes from the beginning.
 
         Yields:
-            Chains whose `receive_time` is the present of the feed's clock. One chain is made at a time, when it is
-            asked for: a slow reader slows the feed down, and nothing queues up. The end of the iterator means that
-            the feed has nothing more. Cancellation leaves nothing behind.
+            Chains whose `receive_time` is the present of the feed's clock, and, where the feed knows that something is
+            missing, an `Interruption` when that begins and another one when it ends. One item is made at a time, when
+            it is asked for: a slow reader slows the feed down, and nothing queues up. The end of the iterator means
+            that the feed has nothing more. Cancellation leaves nothing behind.
 
         Raises:
             FeedError: The feed cannot go on.
+        """
+        ...
+
+    async def history(self, index: str, since: datetime, until: datetime) -> Sequence[Chain]:
+        """Return what the feed's source remembers of an interval that was missed.
+
+        Args:
+            index: Index symbol.
+            since: Event time after which chains are wanted, exclusive.
+            until: Event time before which chains are wanted, exclusive.
+
+        Returns:
+            Chains in the order of their event times, as many and as exact as the source has them (such as one a
+            minute, without quotes). Empty when it has none.
+
+        Raises:
+            FeedError: The source cannot be asked now.
         """
         ...
 

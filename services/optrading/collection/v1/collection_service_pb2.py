@@ -26,9 +26,10 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from optrading.access.v1 import access_pb2 as optrading_dot_access_dot_v1_dot_access__pb2
 from optrading.market.v1 import chain_pb2 as optrading_dot_market_dot_v1_dot_chain__pb2
+from optrading.market.v1 import gap_pb2 as optrading_dot_market_dot_v1_dot_gap__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0optrading/collection/v1/collection_service.proto\x12\x17optrading.collection.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a optrading/access/v1/access.proto\x1a\x1foptrading/market/v1/chain.proto\"\x14\n\x12ListIndicesRequest\"V\n\x13ListIndicesResponse\x12?\n\x07indices\x18\x01 \x03(\x0b\x32%.optrading.collection.v1.IndexListingR\x07indices\"\xf8\x02\n\x0cIndexListing\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x16\n\x06source\x18\x02 \x01(\tR\x06source\x12!\n\x0clatest_epoch\x18\x03 \x01(\x03R\x0blatestEpoch\x12\'\n\x0flatest_sequence\x18\x04 \x01(\x03R\x0elatestSequence\x12\x39\n\nevent_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12\x19\n\x08spot_inr\x18\x06 \x01(\x01R\x07spotInr\x12\x41\n\x08\x65xpiries\x18\x07 \x03(\x0b\x32%.optrading.collection.v1.ListedExpiryR\x08\x65xpiries\x12\x39\n\nclock_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tclockTime\x12\x1a\n\x08\x66inished\x18\t \x01(\x08R\x08\x66inished\"~\n\x0cListedExpiry\x12\x16\n\x06\x65xpiry\x18\x01 \x01(\tR\x06\x65xpiry\x12\x18\n\x07\x62uckets\x18\x02 \x03(\tR\x07\x62uckets\x12\x19\n\x08lot_size\x18\x03 \x01(\x03R\x07lotSize\x12!\n\x0cstrike_count\x18\x04 \x01(\x05R\x0bstrikeCount\"W\n\x0fGetChainRequest\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x16\n\x06\x62ucket\x18\x02 \x01(\tR\x06\x62ucket\x12\x16\n\x06\x65xpiry\x18\x03 \x01(\tR\x06\x65xpiry\"L\n\x10GetChainResponse\x12\x38\n\x05\x63hain\x18\x01 \x01(\x0b\x32\".optrading.market.v1.ChainSnapshotR\x05\x63hain\"\x96\x02\n\x12WatchChainsRequest\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x16\n\x06\x62ucket\x18\x02 \x01(\tR\x06\x62ucket\x12\x16\n\x06\x65xpiry\x18\x03 \x01(\tR\x06\x65xpiry\x12,\n\x12resume_after_epoch\x18\x04 \x01(\x03R\x10resumeAfterEpoch\x12\x37\n\x15resume_after_sequence\x18\x05 \x01(\x03H\x00R\x13resumeAfterSequence\x88\x01\x01\x12\x39\n\x08\x64\x65livery\x18\x06 \x01(\x0e\x32\x1d.optrading.market.v1.DeliveryR\x08\x64\x65liveryB\x18\n\x16_resume_after_sequence\"\xe3\x01\n\x13WatchChainsResponse\x12:\n\x05\x63hain\x18\x01 \x01(\x0b\x32\".optrading.market.v1.ChainSnapshotH\x00R\x05\x63hain\x12>\n\theartbeat\x18\x02 \x01(\x0b\x32\x1e.optrading.market.v1.HeartbeatH\x00R\theartbeat\x12#\n\rskipped_count\x18\x03 \x01(\x03R\x0cskippedCount\x12 \n\x0btraceparent\x18\x04 \x01(\tR\x0btraceparentB\t\n\x07payload\"b\n\x18\x41\x63knowledgeChainsRequest\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x1a\n\x08sequence\x18\x03 \x01(\x03R\x08sequence\"\x1b\n\x19\x41\x63knowledgeChainsResponse2\x9a\x05\n\x11\x43ollectionService\x12\x94\x01\n\x0bListIndices\x12+.optrading.collection.v1.ListIndicesRequest\x1a,.optrading.collection.v1.ListIndicesResponse\"*\xea\xe5\x18\x07\x08\x02\x12\x03\x01\x03\x04\x82\xd3\xe4\x93\x02\x19\x12\x0b/v1/indicesZ\n\x12\x08/indices\x12\xa4\x01\n\x08GetChain\x12(.optrading.collection.v1.GetChainRequest\x1a).optrading.collection.v1.GetChainResponse\"C\xea\xe5\x18\x06\x08\x02\x12\x02\x01\x04\x82\xd3\xe4\x93\x02\x33\x12\x18/v1/option-chain/{index}Z\x17\x12\x15/option-chain/{index}\x12\xbe\x01\n\x0bWatchChains\x12+.optrading.collection.v1.WatchChainsRequest\x1a,.optrading.collection.v1.WatchChainsResponse\"R\xea\xe5\x18\x07\x08\x02\x12\x03\x01\x03\x04\x82\xd3\xe4\x93\x02\x41\x12\x1f/v1/option-chain/{index}/streamZ\x1e\x12\x1c/option-chain/{index}/stream0\x01\x12\x85\x01\n\x11\x41\x63knowledgeChains\x12\x31.optrading.collection.v1.AcknowledgeChainsRequest\x1a\x32.optrading.collection.v1.AcknowledgeChainsResponse\"\t\xea\xe5\x18\x05\x08\x05\x12\x01\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0optrading/collection/v1/collection_service.proto\x12\x17optrading.collection.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a optrading/access/v1/access.proto\x1a\x1foptrading/market/v1/chain.proto\x1a\x1doptrading/market/v1/gap.proto\"\x14\n\x12ListIndicesRequest\"V\n\x13ListIndicesResponse\x12?\n\x07indices\x18\x01 \x03(\x0b\x32%.optrading.collection.v1.IndexListingR\x07indices\"\x8e\x03\n\x0cIndexListing\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x16\n\x06source\x18\x02 \x01(\tR\x06source\x12!\n\x0clatest_epoch\x18\x03 \x01(\x03R\x0blatestEpoch\x12\'\n\x0flatest_sequence\x18\x04 \x01(\x03R\x0elatestSequence\x12\x39\n\nevent_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12\x19\n\x08spot_inr\x18\x06 \x01(\x01R\x07spotInr\x12\x41\n\x08\x65xpiries\x18\x07 \x03(\x0b\x32%.optrading.collection.v1.ListedExpiryR\x08\x65xpiries\x12\x39\n\nclock_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tclockTime\x12\x1a\n\x08\x66inished\x18\t \x01(\x08R\x08\x66inished\x12\x14\n\x05owned\x18\n \x01(\x08R\x05owned\"~\n\x0cListedExpiry\x12\x16\n\x06\x65xpiry\x18\x01 \x01(\tR\x06\x65xpiry\x12\x18\n\x07\x62uckets\x18\x02 \x03(\tR\x07\x62uckets\x12\x19\n\x08lot_size\x18\x03 \x01(\x03R\x07lotSize\x12!\n\x0cstrike_count\x18\x04 \x01(\x05R\x0bstrikeCount\"W\n\x0fGetChainRequest\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x16\n\x06\x62ucket\x18\x02 \x01(\tR\x06\x62ucket\x12\x16\n\x06\x65xpiry\x18\x03 \x01(\tR\x06\x65xpiry\"L\n\x10GetChainResponse\x12\x38\n\x05\x63hain\x18\x01 \x01(\x0b\x32\".optrading.market.v1.ChainSnapshotR\x05\x63hain\"\x96\x02\n\x12WatchChainsRequest\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x16\n\x06\x62ucket\x18\x02 \x01(\tR\x06\x62ucket\x12\x16\n\x06\x65xpiry\x18\x03 \x01(\tR\x06\x65xpiry\x12,\n\x12resume_after_epoch\x18\x04 \x01(\x03R\x10resumeAfterEpoch\x12\x37\n\x15resume_after_sequence\x18\x05 \x01(\x03H\x00R\x13resumeAfterSequence\x88\x01\x01\x12\x39\n\x08\x64\x65livery\x18\x06 \x01(\x0e\x32\x1d.optrading.market.v1.DeliveryR\x08\x64\x65liveryB\x18\n\x16_resume_after_sequence\"\xe3\x01\n\x13WatchChainsResponse\x12:\n\x05\x63hain\x18\x01 \x01(\x0b\x32\".optrading.market.v1.ChainSnapshotH\x00R\x05\x63hain\x12>\n\theartbeat\x18\x02 \x01(\x0b\x32\x1e.optrading.market.v1.HeartbeatH\x00R\theartbeat\x12#\n\rskipped_count\x18\x03 \x01(\x03R\x0cskippedCount\x12 \n\x0btraceparent\x18\x04 \x01(\tR\x0btraceparentB\t\n\x07payload\"b\n\x18\x41\x63knowledgeChainsRequest\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x1a\n\x08sequence\x18\x03 \x01(\x03R\x08sequence\"\x1b\n\x19\x41\x63knowledgeChainsResponse\"_\n\x10WatchGapsRequest\x12\x1b\n\tledger_id\x18\x01 \x01(\tR\x08ledgerId\x12.\n\x13resume_after_change\x18\x02 \x01(\x03R\x11resumeAfterChange\"t\n\x11WatchGapsResponse\x12\x1b\n\tledger_id\x18\x01 \x01(\tR\x08ledgerId\x12\x16\n\x06\x63hange\x18\x02 \x01(\x03R\x06\x63hange\x12*\n\x03gap\x18\x03 \x01(\x0b\x32\x18.optrading.market.v1.GapR\x03gap\"\x12\n\x10ListLanesRequest\"H\n\x11ListLanesResponse\x12\x33\n\x05lanes\x18\x01 \x03(\x0b\x32\x1d.optrading.collection.v1.LaneR\x05lanes\"\xb5\x01\n\x04Lane\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x35\n\x04kind\x18\x03 \x01(\x0e\x32!.optrading.collection.v1.LaneKindR\x04kind\x12%\n\x0e\x66irst_sequence\x18\x04 \x01(\x03R\rfirstSequence\x12#\n\rlast_sequence\x18\x05 \x01(\x03R\x0clastSequence\"q\n\x0fReadLaneRequest\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x32\n\x15resume_after_sequence\x18\x03 \x01(\x03R\x13resumeAfterSequence\"n\n\x10ReadLaneResponse\x12\x38\n\x05\x63hain\x18\x01 \x01(\x0b\x32\".optrading.market.v1.ChainSnapshotR\x05\x63hain\x12 \n\x0btraceparent\x18\x02 \x01(\tR\x0btraceparent\"j\n\x12\x42\x65ginImportRequest\x12\x1b\n\tfile_name\x18\x01 \x01(\tR\x08\x66ileName\x12\x16\n\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x1f\n\x0b\x63hain_count\x18\x03 \x01(\x03R\nchainCount\"N\n\x13\x42\x65ginImportResponse\x12\x1b\n\timport_id\x18\x01 \x01(\tR\x08importId\x12\x1a\n\x08position\x18\x02 \x01(\x03R\x08position\"\x8a\x01\n\x13ImportChainsRequest\x12\x1b\n\timport_id\x18\x01 \x01(\tR\x08importId\x12\x1a\n\x08position\x18\x02 \x01(\x03R\x08position\x12:\n\x06\x63hains\x18\x03 \x03(\x0b\x32\".optrading.market.v1.ChainSnapshotR\x06\x63hains\"^\n\x14ImportChainsResponse\x12\x1a\n\x08position\x18\x01 \x01(\x03R\x08position\x12*\n\x11\x61\x64\x64\x65\x64_chain_count\x18\x02 \x01(\x03R\x0f\x61\x64\x64\x65\x64\x43hainCount*j\n\x08LaneKind\x12\x19\n\x15LANE_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11LANE_KIND_RETIRED\x10\x01\x12\x14\n\x10LANE_KIND_IMPORT\x10\x02\x12\x16\n\x12LANE_KIND_BACKFILL\x10\x03\x32\x96\n\n\x11\x43ollectionService\x12\x94\x01\n\x0bListIndices\x12+.optrading.collection.v1.ListIndicesRequest\x1a,.optrading.collection.v1.ListIndicesResponse\"*\xea\xe5\x18\x07\x08\x02\x12\x03\x01\x03\x04\x82\xd3\xe4\x93\x02\x19\x12\x0b/v1/indicesZ\n\x12\x08/indices\x12\xa4\x01\n\x08GetChain\x12(.optrading.collection.v1.GetChainRequest\x1a).optrading.collection.v1.GetChainResponse\"C\xea\xe5\x18\x06\x08\x02\x12\x02\x01\x04\x82\xd3\xe4\x93\x02\x33\x12\x18/v1/option-chain/{index}Z\x17\x12\x15/option-chain/{index}\x12\xbe\x01\n\x0bWatchChains\x12+.optrading.collection.v1.WatchChainsRequest\x1a,.optrading.collection.v1.WatchChainsResponse\"R\xea\xe5\x18\x07\x08\x02\x12\x03\x01\x03\x04\x82\xd3\xe4\x93\x02\x41\x12\x1f/v1/option-chain/{index}/streamZ\x1e\x12\x1c/option-chain/{index}/stream0\x01\x12\x85\x01\n\x11\x41\x63knowledgeChains\x12\x31.optrading.collection.v1.AcknowledgeChainsRequest\x1a\x32.optrading.collection.v1.AcknowledgeChainsResponse\"\t\xea\xe5\x18\x05\x08\x05\x12\x01\x03\x12o\n\tWatchGaps\x12).optrading.collection.v1.WatchGapsRequest\x1a*.optrading.collection.v1.WatchGapsResponse\"\t\xea\xe5\x18\x05\x08\x05\x12\x01\x03\x30\x01\x12m\n\tListLanes\x12).optrading.collection.v1.ListLanesRequest\x1a*.optrading.collection.v1.ListLanesResponse\"\t\xea\xe5\x18\x05\x08\x05\x12\x01\x03\x12l\n\x08ReadLane\x12(.optrading.collection.v1.ReadLaneRequest\x1a).optrading.collection.v1.ReadLaneResponse\"\t\xea\xe5\x18\x05\x08\x05\x12\x01\x03\x30\x01\x12\x89\x01\n\x0b\x42\x65ginImport\x12+.optrading.collection.v1.BeginImportRequest\x1a,.optrading.collection.v1.BeginImportResponse\"\x1f\xea\xe5\x18\x05\x08\x03\x12\x01\x01\x82\xd3\xe4\x93\x02\x10\"\x0b/v1/imports:\x01*\x12\x9f\x01\n\x0cImportChains\x12,.optrading.collection.v1.ImportChainsRequest\x1a-.optrading.collection.v1.ImportChainsResponse\"2\xea\xe5\x18\x05\x08\x03\x12\x01\x01\x82\xd3\xe4\x93\x02#\"\x1e/v1/imports/{import_id}/chains:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,26 +44,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COLLECTIONSERVICE'].methods_by_name['WatchChains']._serialized_options = b'\352\345\030\007\010\002\022\003\001\003\004\202\323\344\223\002A\022\037/v1/option-chain/{index}/streamZ\036\022\034/option-chain/{index}/stream'
   _globals['_COLLECTIONSERVICE'].methods_by_name['AcknowledgeChains']._loaded_options = None
   _globals['_COLLECTIONSERVICE'].methods_by_name['AcknowledgeChains']._serialized_options = b'\352\345\030\005\010\005\022\001\003'
-  _globals['_LISTINDICESREQUEST']._serialized_start=207
-  _globals['_LISTINDICESREQUEST']._serialized_end=227
-  _globals['_LISTINDICESRESPONSE']._serialized_start=229
-  _globals['_LISTINDICESRESPONSE']._serialized_end=315
-  _globals['_INDEXLISTING']._serialized_start=318
-  _globals['_INDEXLISTING']._serialized_end=694
-  _globals['_LISTEDEXPIRY']._serialized_start=696
-  _globals['_LISTEDEXPIRY']._serialized_end=822
-  _globals['_GETCHAINREQUEST']._serialized_start=824
-  _globals['_GETCHAINREQUEST']._serialized_end=911
-  _globals['_GETCHAINRESPONSE']._serialized_start=913
-  _globals['_GETCHAINRESPONSE']._serialized_end=989
-  _globals['_WATCHCHAINSREQUEST']._serialized_start=992
-  _globals['_WATCHCHAINSREQUEST']._serialized_end=1270
-  _globals['_WATCHCHAINSRESPONSE']._serialized_start=1273
-  _globals['_WATCHCHAINSRESPONSE']._serialized_end=1500
-  _globals['_ACKNOWLEDGECHAINSREQUEST']._serialized_start=1502
-  _globals['_ACKNOWLEDGECHAINSREQUEST']._serialized_end=1600
-  _globals['_ACKNOWLEDGECHAINSRESPONSE']._serialized_start=1602
-  _globals['_ACKNOWLEDGECHAINSRESPONSE']._serialized_end=1629
-  _globals['_COLLECTIONSERVICE']._serialized_start=1632
-  _globals['_COLLECTIONSERVICE']._serialized_end=2298
+  _globals['_COLLECTIONSERVICE'].methods_by_name['WatchGaps']._loaded_options = None
+  _globals['_COLLECTIONSERVICE'].methods_by_name['WatchGaps']._serialized_options = b'\352\345\030\005\010\005\022\001\003'
+  _globals['_COLLECTIONSERVICE'].methods_by_name['ListLanes']._loaded_options = None
+  _globals['_COLLECTIONSERVICE'].methods_by_name['ListLanes']._serialized_options = b'\352\345\030\005\010\005\022\001\003'
+  _globals['_COLLECTIONSERVICE'].methods_by_name['ReadLane']._loaded_options = None
+  _globals['_COLLECTIONSERVICE'].methods_by_name['ReadLane']._serialized_options = b'\352\345\030\005\010\005\022\001\003'
+  _globals['_COLLECTIONSERVICE'].methods_by_name['BeginImport']._loaded_options = None
+  _globals['_COLLECTIONSERVICE'].methods_by_name['BeginImport']._serialized_options = b'\352\345\030\005\010\003\022\001\001\202\323\344\223\002\020\"\013/v1/imports:\001*'
+  _globals['_COLLECTIONSERVICE'].methods_by_name['ImportChains']._loaded_options = None
+  _globals['_COLLECTIONSERVICE'].methods_by_name['ImportChains']._serialized_options = b'\352\345\030\005\010\003\022\001\001\202\323\344\223\002#\"\036/v1/imports/{import_id}/chains:\001*'
+  _globals['_LANEKIND']._serialized_start=2829
+  _globals['_LANEKIND']._serialized_end=2935
+  _globals['_LISTINDICESREQUEST']._serialized_start=238
+  _globals['_LISTINDICESREQUEST']._serialized_end=258
+  _globals['_LISTINDICESRESPONSE']._serialized_start=260
+  _globals['_LISTINDICESRESPONSE']._serialized_end=346
+  _globals['_INDEXLISTING']._serialized_start=349
+  _globals['_INDEXLISTING']._serialized_end=747
+  _globals['_LISTEDEXPIRY']._serialized_start=749
+  _globals['_LISTEDEXPIRY']._serialized_end=875
+  _globals['_GETCHAINREQUEST']._serialized_start=877
+  _globals['_GETCHAINREQUEST']._serialized_end=964
+  _globals['_GETCHAINRESPONSE']._serialized_start=966
+  _globals['_GETCHAINRESPONSE']._serialized_end=1042
+  _globals['_WATCHCHAINSREQUEST']._serialized_start=1045
+  _globals['_WATCHCHAINSREQUEST']._serialized_end=1323
+  _globals['_WATCHCHAINSRESPONSE']._serialized_start=1326
+  _globals['_WATCHCHAINSRESPONSE']._serialized_end=1553
+  _globals['_ACKNOWLEDGECHAINSREQUEST']._serialized_start=1555
+  _globals['_ACKNOWLEDGECHAINSREQUEST']._serialized_end=1653
+  _globals['_ACKNOWLEDGECHAINSRESPONSE']._serialized_start=1655
+  _globals['_ACKNOWLEDGECHAINSRESPONSE']._serialized_end=1682
+  _globals['_WATCHGAPSREQUEST']._serialized_start=1684
+  _globals['_WATCHGAPSREQUEST']._serialized_end=1779
+  _globals['_WATCHGAPSRESPONSE']._serialized_start=1781
+  _globals['_WATCHGAPSRESPONSE']._serialized_end=1897
+  _globals['_LISTLANESREQUEST']._serialized_start=1899
+  _globals['_LISTLANESREQUEST']._serialized_end=1917
+  _globals['_LISTLANESRESPONSE']._serialized_start=1919
+  _globals['_LISTLANESRESPONSE']._serialized_end=1991
+  _globals['_LANE']._serialized_start=1994
+  _globals['_LANE']._serialized_end=2175
+  _globals['_READLANEREQUEST']._serialized_start=2177
+  _globals['_READLANEREQUEST']._serialized_end=2290
+  _globals['_READLANERESPONSE']._serialized_start=2292
+  _globals['_READLANERESPONSE']._serialized_end=2402
+  _globals['_BEGINIMPORTREQUEST']._serialized_start=2404
+  _globals['_BEGINIMPORTREQUEST']._serialized_end=2510
+  _globals['_BEGINIMPORTRESPONSE']._serialized_start=2512
+  _globals['_BEGINIMPORTRESPONSE']._serialized_end=2590
+  _globals['_IMPORTCHAINSREQUEST']._serialized_start=2593
+  _globals['_IMPORTCHAINSREQUEST']._serialized_end=2731
+  _globals['_IMPORTCHAINSRESPONSE']._serialized_start=2733
+  _globals['_IMPORTCHAINSRESPONSE']._serialized_end=2827
+  _globals['_COLLECTIONSERVICE']._serialized_start=2938
+  _globals['_COLLECTIONSERVICE']._serialized_end=4240
 # @@protoc_insertion_point(module_scope)

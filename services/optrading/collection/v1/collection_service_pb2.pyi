@@ -7,9 +7,11 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import optrading.market.v1.chain_pb2
+import optrading.market.v1.gap_pb2
 import sys
 import typing
 
@@ -19,6 +21,34 @@ else:
     import typing_extensions
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _LaneKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _LaneKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_LaneKind.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    LANE_KIND_UNSPECIFIED: _LaneKind.ValueType  # 0
+    """Not stated."""
+    LANE_KIND_RETIRED: _LaneKind.ValueType  # 1
+    """What is left of a term of ownership that is over."""
+    LANE_KIND_IMPORT: _LaneKind.ValueType  # 2
+    """An import."""
+    LANE_KIND_BACKFILL: _LaneKind.ValueType  # 3
+    """Chains made from the feed's history to fill a gap."""
+
+class LaneKind(_LaneKind, metaclass=_LaneKindEnumTypeWrapper):
+    """What a side lane holds."""
+
+LANE_KIND_UNSPECIFIED: LaneKind.ValueType  # 0
+"""Not stated."""
+LANE_KIND_RETIRED: LaneKind.ValueType  # 1
+"""What is left of a term of ownership that is over."""
+LANE_KIND_IMPORT: LaneKind.ValueType  # 2
+"""An import."""
+LANE_KIND_BACKFILL: LaneKind.ValueType  # 3
+"""Chains made from the feed's history to fill a gap."""
+Global___LaneKind: typing_extensions.TypeAlias = LaneKind
 
 @typing.final
 class ListIndicesRequest(google.protobuf.message.Message):
@@ -67,6 +97,7 @@ class IndexListing(google.protobuf.message.Message):
     EXPIRIES_FIELD_NUMBER: builtins.int
     CLOCK_TIME_FIELD_NUMBER: builtins.int
     FINISHED_FIELD_NUMBER: builtins.int
+    OWNED_FIELD_NUMBER: builtins.int
     index: builtins.str
     """Index symbol, such as `NIFTY`."""
     source: builtins.str
@@ -79,6 +110,8 @@ class IndexListing(google.protobuf.message.Message):
     """Newest value of the index, rupees; NaN when unknown."""
     finished: builtins.bool
     """The feed has nothing more of this index, or never had it; the newest chain stays what it is."""
+    owned: builtins.bool
+    """This collector collects the index now. Where several collectors share the indices, one of them does."""
     @property
     def event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Event time of the newest chain; absent before the first."""
@@ -105,9 +138,10 @@ class IndexListing(google.protobuf.message.Message):
         expiries: collections.abc.Iterable[Global___ListedExpiry] | None = ...,
         clock_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         finished: builtins.bool = ...,
+        owned: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["clock_time", b"clock_time", "event_time", b"event_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["clock_time", b"clock_time", "event_time", b"event_time", "expiries", b"expiries", "finished", b"finished", "index", b"index", "latest_epoch", b"latest_epoch", "latest_sequence", b"latest_sequence", "source", b"source", "spot_inr", b"spot_inr"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["clock_time", b"clock_time", "event_time", b"event_time", "expiries", b"expiries", "finished", b"finished", "index", b"index", "latest_epoch", b"latest_epoch", "latest_sequence", b"latest_sequence", "owned", b"owned", "source", b"source", "spot_inr", b"spot_inr"]) -> None: ...
 
 Global___IndexListing: typing_extensions.TypeAlias = IndexListing
 
@@ -303,3 +337,269 @@ class AcknowledgeChainsResponse(google.protobuf.message.Message):
     ) -> None: ...
 
 Global___AcknowledgeChainsResponse: typing_extensions.TypeAlias = AcknowledgeChainsResponse
+
+@typing.final
+class WatchGapsRequest(google.protobuf.message.Message):
+    """Asks for the gap ledger."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LEDGER_ID_FIELD_NUMBER: builtins.int
+    RESUME_AFTER_CHANGE_FIELD_NUMBER: builtins.int
+    ledger_id: builtins.str
+    """Ledger that the position belongs to, from an earlier response; empty begins with the oldest change."""
+    resume_after_change: builtins.int
+    """Number of the last change received."""
+    def __init__(
+        self,
+        *,
+        ledger_id: builtins.str = ...,
+        resume_after_change: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ledger_id", b"ledger_id", "resume_after_change", b"resume_after_change"]) -> None: ...
+
+Global___WatchGapsRequest: typing_extensions.TypeAlias = WatchGapsRequest
+
+@typing.final
+class WatchGapsResponse(google.protobuf.message.Message):
+    """A change of the gap ledger or a sign of life."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LEDGER_ID_FIELD_NUMBER: builtins.int
+    CHANGE_FIELD_NUMBER: builtins.int
+    GAP_FIELD_NUMBER: builtins.int
+    ledger_id: builtins.str
+    """Identifies this collector's ledger; a collector that lost its state has another one."""
+    change: builtins.int
+    """Number of the change, 1, 2, 3, ... without gaps; 0 in a sign of life."""
+    @property
+    def gap(self) -> optrading.market.v1.gap_pb2.Gap:
+        """The gap as it is after the change; absent in a sign of life."""
+
+    def __init__(
+        self,
+        *,
+        ledger_id: builtins.str = ...,
+        change: builtins.int = ...,
+        gap: optrading.market.v1.gap_pb2.Gap | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["gap", b"gap"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["change", b"change", "gap", b"gap", "ledger_id", b"ledger_id"]) -> None: ...
+
+Global___WatchGapsResponse: typing_extensions.TypeAlias = WatchGapsResponse
+
+@typing.final
+class ListLanesRequest(google.protobuf.message.Message):
+    """Asks for the side lanes."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+Global___ListLanesRequest: typing_extensions.TypeAlias = ListLanesRequest
+
+@typing.final
+class ListLanesResponse(google.protobuf.message.Message):
+    """The side lanes of the journal."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LANES_FIELD_NUMBER: builtins.int
+    @property
+    def lanes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Lane]:
+        """By index and epoch."""
+
+    def __init__(
+        self,
+        *,
+        lanes: collections.abc.Iterable[Global___Lane] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["lanes", b"lanes"]) -> None: ...
+
+Global___ListLanesResponse: typing_extensions.TypeAlias = ListLanesResponse
+
+@typing.final
+class Lane(google.protobuf.message.Message):
+    """Chains of one index and epoch that no live stream carries."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: builtins.int
+    EPOCH_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    FIRST_SEQUENCE_FIELD_NUMBER: builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: builtins.int
+    index: builtins.str
+    """Index symbol."""
+    epoch: builtins.int
+    """Epoch of its chains. Those of imports and of history are smaller than any live epoch."""
+    kind: Global___LaneKind.ValueType
+    """What it holds."""
+    first_sequence: builtins.int
+    """Sequence of the first chain the journal holds; 0 when it holds none."""
+    last_sequence: builtins.int
+    """Sequence of the last chain it ever had."""
+    def __init__(
+        self,
+        *,
+        index: builtins.str = ...,
+        epoch: builtins.int = ...,
+        kind: Global___LaneKind.ValueType = ...,
+        first_sequence: builtins.int = ...,
+        last_sequence: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "first_sequence", b"first_sequence", "index", b"index", "kind", b"kind", "last_sequence", b"last_sequence"]) -> None: ...
+
+Global___Lane: typing_extensions.TypeAlias = Lane
+
+@typing.final
+class ReadLaneRequest(google.protobuf.message.Message):
+    """Asks for the chains of a side lane."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: builtins.int
+    EPOCH_FIELD_NUMBER: builtins.int
+    RESUME_AFTER_SEQUENCE_FIELD_NUMBER: builtins.int
+    index: builtins.str
+    """Index symbol. Required."""
+    epoch: builtins.int
+    """Epoch of the lane, > 0."""
+    resume_after_sequence: builtins.int
+    """Sequence of the last chain received; 0 for none."""
+    def __init__(
+        self,
+        *,
+        index: builtins.str = ...,
+        epoch: builtins.int = ...,
+        resume_after_sequence: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "index", b"index", "resume_after_sequence", b"resume_after_sequence"]) -> None: ...
+
+Global___ReadLaneRequest: typing_extensions.TypeAlias = ReadLaneRequest
+
+@typing.final
+class ReadLaneResponse(google.protobuf.message.Message):
+    """One chain of a side lane."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHAIN_FIELD_NUMBER: builtins.int
+    TRACEPARENT_FIELD_NUMBER: builtins.int
+    traceparent: builtins.str
+    """W3C trace context under which it was taken in; empty when there is none."""
+    @property
+    def chain(self) -> optrading.market.v1.chain_pb2.ChainSnapshot:
+        """The next chain."""
+
+    def __init__(
+        self,
+        *,
+        chain: optrading.market.v1.chain_pb2.ChainSnapshot | None = ...,
+        traceparent: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["chain", b"chain"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["chain", b"chain", "traceparent", b"traceparent"]) -> None: ...
+
+Global___ReadLaneResponse: typing_extensions.TypeAlias = ReadLaneResponse
+
+@typing.final
+class BeginImportRequest(google.protobuf.message.Message):
+    """Begins an import or goes on with one."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FILE_NAME_FIELD_NUMBER: builtins.int
+    SHA256_FIELD_NUMBER: builtins.int
+    CHAIN_COUNT_FIELD_NUMBER: builtins.int
+    file_name: builtins.str
+    """Name of the file, for people; at most 255 characters."""
+    sha256: builtins.str
+    """SHA-256 of the file's content, 64 hexadecimal digits; what makes it the same import."""
+    chain_count: builtins.int
+    """Chains that will be sent, > 0."""
+    def __init__(
+        self,
+        *,
+        file_name: builtins.str = ...,
+        sha256: builtins.str = ...,
+        chain_count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["chain_count", b"chain_count", "file_name", b"file_name", "sha256", b"sha256"]) -> None: ...
+
+Global___BeginImportRequest: typing_extensions.TypeAlias = BeginImportRequest
+
+@typing.final
+class BeginImportResponse(google.protobuf.message.Message):
+    """Where to go on."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    IMPORT_ID_FIELD_NUMBER: builtins.int
+    POSITION_FIELD_NUMBER: builtins.int
+    import_id: builtins.str
+    """Names the import in ImportChains."""
+    position: builtins.int
+    """Chains that are already there: send those after them. Equal to the chain count when it is complete."""
+    def __init__(
+        self,
+        *,
+        import_id: builtins.str = ...,
+        position: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["import_id", b"import_id", "position", b"position"]) -> None: ...
+
+Global___BeginImportResponse: typing_extensions.TypeAlias = BeginImportResponse
+
+@typing.final
+class ImportChainsRequest(google.protobuf.message.Message):
+    """Adds chains to an import."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    IMPORT_ID_FIELD_NUMBER: builtins.int
+    POSITION_FIELD_NUMBER: builtins.int
+    CHAINS_FIELD_NUMBER: builtins.int
+    import_id: builtins.str
+    """From BeginImport. Required."""
+    position: builtins.int
+    """Number of chains of the file before the first one here, in the order in which they are sent."""
+    @property
+    def chains(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[optrading.market.v1.chain_pb2.ChainSnapshot]:
+        """The next chains, at least one; epochs and sequences in them are ignored."""
+
+    def __init__(
+        self,
+        *,
+        import_id: builtins.str = ...,
+        position: builtins.int = ...,
+        chains: collections.abc.Iterable[optrading.market.v1.chain_pb2.ChainSnapshot] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["chains", b"chains", "import_id", b"import_id", "position", b"position"]) -> None: ...
+
+Global___ImportChainsRequest: typing_extensions.TypeAlias = ImportChainsRequest
+
+@typing.final
+class ImportChainsResponse(google.protobuf.message.Message):
+    """They are durable."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: builtins.int
+    ADDED_CHAIN_COUNT_FIELD_NUMBER: builtins.int
+    position: builtins.int
+    """Chains of the file that are there now."""
+    added_chain_count: builtins.int
+    """Chains of this request that were not there before."""
+    def __init__(
+        self,
+        *,
+        position: builtins.int = ...,
+        added_chain_count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["added_chain_count", b"added_chain_count", "position", b"position"]) -> None: ...
+
+Global___ImportChainsResponse: typing_extensions.TypeAlias = ImportChainsResponse

@@ -55,6 +55,31 @@ class CollectionServiceStub:
                 request_serializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.AcknowledgeChainsRequest.SerializeToString,
                 response_deserializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.AcknowledgeChainsResponse.FromString,
                 _registered_method=True)
+        self.WatchGaps = channel.unary_stream(
+                '/optrading.collection.v1.CollectionService/WatchGaps',
+                request_serializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.WatchGapsRequest.SerializeToString,
+                response_deserializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.WatchGapsResponse.FromString,
+                _registered_method=True)
+        self.ListLanes = channel.unary_unary(
+                '/optrading.collection.v1.CollectionService/ListLanes',
+                request_serializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.ListLanesRequest.SerializeToString,
+                response_deserializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.ListLanesResponse.FromString,
+                _registered_method=True)
+        self.ReadLane = channel.unary_stream(
+                '/optrading.collection.v1.CollectionService/ReadLane',
+                request_serializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.ReadLaneRequest.SerializeToString,
+                response_deserializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.ReadLaneResponse.FromString,
+                _registered_method=True)
+        self.BeginImport = channel.unary_unary(
+                '/optrading.collection.v1.CollectionService/BeginImport',
+                request_serializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.BeginImportRequest.SerializeToString,
+                response_deserializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.BeginImportResponse.FromString,
+                _registered_method=True)
+        self.ImportChains = channel.unary_unary(
+                '/optrading.collection.v1.CollectionService/ImportChains',
+                request_serializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.ImportChainsRequest.SerializeToString,
+                response_deserializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.ImportChainsResponse.FromString,
+                _registered_method=True)
 
 
 class CollectionServiceServicer:
@@ -97,6 +122,50 @@ class CollectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchGaps(self, request, context):
+        """Streams what this collector's gap ledger notes, oldest change first, then every further change as it comes; idle
+        streams carry heartbeats. Changes of one gap come in order, each with the whole gap. Ends like WatchChains. Errors:
+        OUT_OF_RANGE / SEQUENCE_AHEAD when the position belongs to a ledger that is gone: begin anew without one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLanes(self, request, context):
+        """Lists the side lanes of the journal: chains that are no part of what WatchChains follows now. They are what is left
+        of terms of ownership that are over, imports, and chains made from a feed's history. Storage reads each and
+        acknowledges it by AcknowledgeChains, like every chain.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadLane(self, request, context):
+        """Streams the chains of one side lane that the journal holds now, in order of sequence, and ends. Errors: NOT_FOUND /
+        UNKNOWN_INDEX, UNKNOWN_LANE; OUT_OF_RANGE / SEQUENCE_EVICTED when the chain after the position is no longer kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginImport(self, request, context):
+        """Begins an import, or goes on with one: the same content is the same import, whoever sends it. Errors:
+        INVALID_ARGUMENT / INVALID_IMPORT; UNAVAILABLE / IMPORT_ELSEWHERE while another collector holds it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportChains(self, request, context):
+        """Adds chains of an import. They are durable in the journal when this answers, and then go to storage like every chain;
+        readers of live chains do not see them. What was added before is not added again. Errors: NOT_FOUND / UNKNOWN_IMPORT
+        (begin it first), UNKNOWN_INDEX; OUT_OF_RANGE / IMPORT_POSITION when chains before these are missing;
+        INVALID_ARGUMENT / INVALID_CHAIN; UNAVAILABLE / IMPORT_ELSEWHERE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CollectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -119,6 +188,31 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     servicer.AcknowledgeChains,
                     request_deserializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.AcknowledgeChainsRequest.FromString,
                     response_serializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.AcknowledgeChainsResponse.SerializeToString,
+            ),
+            'WatchGaps': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchGaps,
+                    request_deserializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.WatchGapsRequest.FromString,
+                    response_serializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.WatchGapsResponse.SerializeToString,
+            ),
+            'ListLanes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLanes,
+                    request_deserializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.ListLanesRequest.FromString,
+                    response_serializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.ListLanesResponse.SerializeToString,
+            ),
+            'ReadLane': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadLane,
+                    request_deserializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.ReadLaneRequest.FromString,
+                    response_serializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.ReadLaneResponse.SerializeToString,
+            ),
+            'BeginImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginImport,
+                    request_deserializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.BeginImportRequest.FromString,
+                    response_serializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.BeginImportResponse.SerializeToString,
+            ),
+            'ImportChains': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportChains,
+                    request_deserializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.ImportChainsRequest.FromString,
+                    response_serializer=optrading_dot_collection_dot_v1_dot_collection__service__pb2.ImportChainsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -230,6 +324,141 @@ class CollectionService:
             '/optrading.collection.v1.CollectionService/AcknowledgeChains',
             optrading_dot_collection_dot_v1_dot_collection__service__pb2.AcknowledgeChainsRequest.SerializeToString,
             optrading_dot_collection_dot_v1_dot_collection__service__pb2.AcknowledgeChainsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchGaps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/optrading.collection.v1.CollectionService/WatchGaps',
+            optrading_dot_collection_dot_v1_dot_collection__service__pb2.WatchGapsRequest.SerializeToString,
+            optrading_dot_collection_dot_v1_dot_collection__service__pb2.WatchGapsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLanes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/optrading.collection.v1.CollectionService/ListLanes',
+            optrading_dot_collection_dot_v1_dot_collection__service__pb2.ListLanesRequest.SerializeToString,
+            optrading_dot_collection_dot_v1_dot_collection__service__pb2.ListLanesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadLane(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/optrading.collection.v1.CollectionService/ReadLane',
+            optrading_dot_collection_dot_v1_dot_collection__service__pb2.ReadLaneRequest.SerializeToString,
+            optrading_dot_collection_dot_v1_dot_collection__service__pb2.ReadLaneResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/optrading.collection.v1.CollectionService/BeginImport',
+            optrading_dot_collection_dot_v1_dot_collection__service__pb2.BeginImportRequest.SerializeToString,
+            optrading_dot_collection_dot_v1_dot_collection__service__pb2.BeginImportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportChains(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/optrading.collection.v1.CollectionService/ImportChains',
+            optrading_dot_collection_dot_v1_dot_collection__service__pb2.ImportChainsRequest.SerializeToString,
+            optrading_dot_collection_dot_v1_dot_collection__service__pb2.ImportChainsResponse.FromString,
             options,
             channel_credentials,
             insecure,

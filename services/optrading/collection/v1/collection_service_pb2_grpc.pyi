@@ -89,7 +89,87 @@ _CollectionServiceAcknowledgeChainsType = typing_extensions.TypeVar(
     ],
 )
 
-class CollectionServiceStub(typing.Generic[_CollectionServiceListIndicesType, _CollectionServiceGetChainType, _CollectionServiceWatchChainsType, _CollectionServiceAcknowledgeChainsType]):
+_CollectionServiceWatchGapsType = typing_extensions.TypeVar(
+    '_CollectionServiceWatchGapsType',
+    grpc.UnaryStreamMultiCallable[
+        optrading.collection.v1.collection_service_pb2.WatchGapsRequest,
+        optrading.collection.v1.collection_service_pb2.WatchGapsResponse,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
+        optrading.collection.v1.collection_service_pb2.WatchGapsRequest,
+        optrading.collection.v1.collection_service_pb2.WatchGapsResponse,
+    ],
+    default=grpc.UnaryStreamMultiCallable[
+        optrading.collection.v1.collection_service_pb2.WatchGapsRequest,
+        optrading.collection.v1.collection_service_pb2.WatchGapsResponse,
+    ],
+)
+
+_CollectionServiceListLanesType = typing_extensions.TypeVar(
+    '_CollectionServiceListLanesType',
+    grpc.UnaryUnaryMultiCallable[
+        optrading.collection.v1.collection_service_pb2.ListLanesRequest,
+        optrading.collection.v1.collection_service_pb2.ListLanesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        optrading.collection.v1.collection_service_pb2.ListLanesRequest,
+        optrading.collection.v1.collection_service_pb2.ListLanesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        optrading.collection.v1.collection_service_pb2.ListLanesRequest,
+        optrading.collection.v1.collection_service_pb2.ListLanesResponse,
+    ],
+)
+
+_CollectionServiceReadLaneType = typing_extensions.TypeVar(
+    '_CollectionServiceReadLaneType',
+    grpc.UnaryStreamMultiCallable[
+        optrading.collection.v1.collection_service_pb2.ReadLaneRequest,
+        optrading.collection.v1.collection_service_pb2.ReadLaneResponse,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
+        optrading.collection.v1.collection_service_pb2.ReadLaneRequest,
+        optrading.collection.v1.collection_service_pb2.ReadLaneResponse,
+    ],
+    default=grpc.UnaryStreamMultiCallable[
+        optrading.collection.v1.collection_service_pb2.ReadLaneRequest,
+        optrading.collection.v1.collection_service_pb2.ReadLaneResponse,
+    ],
+)
+
+_CollectionServiceBeginImportType = typing_extensions.TypeVar(
+    '_CollectionServiceBeginImportType',
+    grpc.UnaryUnaryMultiCallable[
+        optrading.collection.v1.collection_service_pb2.BeginImportRequest,
+        optrading.collection.v1.collection_service_pb2.BeginImportResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        optrading.collection.v1.collection_service_pb2.BeginImportRequest,
+        optrading.collection.v1.collection_service_pb2.BeginImportResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        optrading.collection.v1.collection_service_pb2.BeginImportRequest,
+        optrading.collection.v1.collection_service_pb2.BeginImportResponse,
+    ],
+)
+
+_CollectionServiceImportChainsType = typing_extensions.TypeVar(
+    '_CollectionServiceImportChainsType',
+    grpc.UnaryUnaryMultiCallable[
+        optrading.collection.v1.collection_service_pb2.ImportChainsRequest,
+        optrading.collection.v1.collection_service_pb2.ImportChainsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        optrading.collection.v1.collection_service_pb2.ImportChainsRequest,
+        optrading.collection.v1.collection_service_pb2.ImportChainsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        optrading.collection.v1.collection_service_pb2.ImportChainsRequest,
+        optrading.collection.v1.collection_service_pb2.ImportChainsResponse,
+    ],
+)
+
+class CollectionServiceStub(typing.Generic[_CollectionServiceListIndicesType, _CollectionServiceGetChainType, _CollectionServiceWatchChainsType, _CollectionServiceAcknowledgeChainsType, _CollectionServiceWatchGapsType, _CollectionServiceListLanesType, _CollectionServiceReadLaneType, _CollectionServiceBeginImportType, _CollectionServiceImportChainsType]):
     """Hands out chains as they are collected. A chain is visible here only after it is durable in the collector's journal."""
 
     @typing.overload
@@ -110,6 +190,26 @@ class CollectionServiceStub(typing.Generic[_CollectionServiceListIndicesType, _C
             optrading.collection.v1.collection_service_pb2.AcknowledgeChainsRequest,
             optrading.collection.v1.collection_service_pb2.AcknowledgeChainsResponse,
         ],
+        grpc.UnaryStreamMultiCallable[
+            optrading.collection.v1.collection_service_pb2.WatchGapsRequest,
+            optrading.collection.v1.collection_service_pb2.WatchGapsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            optrading.collection.v1.collection_service_pb2.ListLanesRequest,
+            optrading.collection.v1.collection_service_pb2.ListLanesResponse,
+        ],
+        grpc.UnaryStreamMultiCallable[
+            optrading.collection.v1.collection_service_pb2.ReadLaneRequest,
+            optrading.collection.v1.collection_service_pb2.ReadLaneResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            optrading.collection.v1.collection_service_pb2.BeginImportRequest,
+            optrading.collection.v1.collection_service_pb2.BeginImportResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            optrading.collection.v1.collection_service_pb2.ImportChainsRequest,
+            optrading.collection.v1.collection_service_pb2.ImportChainsResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -129,6 +229,26 @@ class CollectionServiceStub(typing.Generic[_CollectionServiceListIndicesType, _C
         grpc.aio.UnaryUnaryMultiCallable[
             optrading.collection.v1.collection_service_pb2.AcknowledgeChainsRequest,
             optrading.collection.v1.collection_service_pb2.AcknowledgeChainsResponse,
+        ],
+        grpc.aio.UnaryStreamMultiCallable[
+            optrading.collection.v1.collection_service_pb2.WatchGapsRequest,
+            optrading.collection.v1.collection_service_pb2.WatchGapsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            optrading.collection.v1.collection_service_pb2.ListLanesRequest,
+            optrading.collection.v1.collection_service_pb2.ListLanesResponse,
+        ],
+        grpc.aio.UnaryStreamMultiCallable[
+            optrading.collection.v1.collection_service_pb2.ReadLaneRequest,
+            optrading.collection.v1.collection_service_pb2.ReadLaneResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            optrading.collection.v1.collection_service_pb2.BeginImportRequest,
+            optrading.collection.v1.collection_service_pb2.BeginImportResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            optrading.collection.v1.collection_service_pb2.ImportChainsRequest,
+            optrading.collection.v1.collection_service_pb2.ImportChainsResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -155,6 +275,35 @@ class CollectionServiceStub(typing.Generic[_CollectionServiceListIndicesType, _C
     FAILED_PRECONDITION / EPOCH_SUPERSEDED when storage has seen a newer owner.
     """
 
+    WatchGaps: _CollectionServiceWatchGapsType
+    """Streams what this collector's gap ledger notes, oldest change first, then every further change as it comes; idle
+    streams carry heartbeats. Changes of one gap come in order, each with the whole gap. Ends like WatchChains. Errors:
+    OUT_OF_RANGE / SEQUENCE_AHEAD when the position belongs to a ledger that is gone: begin anew without one.
+    """
+
+    ListLanes: _CollectionServiceListLanesType
+    """Lists the side lanes of the journal: chains that are no part of what WatchChains follows now. They are what is left
+    of terms of ownership that are over, imports, and chains made from a feed's history. Storage reads each and
+    acknowledges it by AcknowledgeChains, like every chain.
+    """
+
+    ReadLane: _CollectionServiceReadLaneType
+    """Streams the chains of one side lane that the journal holds now, in order of sequence, and ends. Errors: NOT_FOUND /
+    UNKNOWN_INDEX, UNKNOWN_LANE; OUT_OF_RANGE / SEQUENCE_EVICTED when the chain after the position is no longer kept.
+    """
+
+    BeginImport: _CollectionServiceBeginImportType
+    """Begins an import, or goes on with one: the same content is the same import, whoever sends it. Errors:
+    INVALID_ARGUMENT / INVALID_IMPORT; UNAVAILABLE / IMPORT_ELSEWHERE while another collector holds it.
+    """
+
+    ImportChains: _CollectionServiceImportChainsType
+    """Adds chains of an import. They are durable in the journal when this answers, and then go to storage like every chain;
+    readers of live chains do not see them. What was added before is not added again. Errors: NOT_FOUND / UNKNOWN_IMPORT
+    (begin it first), UNKNOWN_INDEX; OUT_OF_RANGE / IMPORT_POSITION when chains before these are missing;
+    INVALID_ARGUMENT / INVALID_CHAIN; UNAVAILABLE / IMPORT_ELSEWHERE.
+    """
+
 CollectionServiceAsyncStub: typing_extensions.TypeAlias = CollectionServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         optrading.collection.v1.collection_service_pb2.ListIndicesRequest,
@@ -171,6 +320,26 @@ CollectionServiceAsyncStub: typing_extensions.TypeAlias = CollectionServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         optrading.collection.v1.collection_service_pb2.AcknowledgeChainsRequest,
         optrading.collection.v1.collection_service_pb2.AcknowledgeChainsResponse,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
+        optrading.collection.v1.collection_service_pb2.WatchGapsRequest,
+        optrading.collection.v1.collection_service_pb2.WatchGapsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        optrading.collection.v1.collection_service_pb2.ListLanesRequest,
+        optrading.collection.v1.collection_service_pb2.ListLanesResponse,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
+        optrading.collection.v1.collection_service_pb2.ReadLaneRequest,
+        optrading.collection.v1.collection_service_pb2.ReadLaneResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        optrading.collection.v1.collection_service_pb2.BeginImportRequest,
+        optrading.collection.v1.collection_service_pb2.BeginImportResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        optrading.collection.v1.collection_service_pb2.ImportChainsRequest,
+        optrading.collection.v1.collection_service_pb2.ImportChainsResponse,
     ],
 ]
 
@@ -218,6 +387,60 @@ class CollectionServiceServicer(metaclass=abc.ABCMeta):
         """Storage says how far it is durable; the journal may be trimmed below that. Idempotent: an older position than one
         acknowledged before changes nothing. Errors: NOT_FOUND / UNKNOWN_INDEX; INVALID_ARGUMENT / INVALID_POSITION;
         FAILED_PRECONDITION / EPOCH_SUPERSEDED when storage has seen a newer owner.
+        """
+
+    @abc.abstractmethod
+    def WatchGaps(
+        self,
+        request: optrading.collection.v1.collection_service_pb2.WatchGapsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[optrading.collection.v1.collection_service_pb2.WatchGapsResponse], collections.abc.AsyncIterator[optrading.collection.v1.collection_service_pb2.WatchGapsResponse]]:
+        """Streams what this collector's gap ledger notes, oldest change first, then every further change as it comes; idle
+        streams carry heartbeats. Changes of one gap come in order, each with the whole gap. Ends like WatchChains. Errors:
+        OUT_OF_RANGE / SEQUENCE_AHEAD when the position belongs to a ledger that is gone: begin anew without one.
+        """
+
+    @abc.abstractmethod
+    def ListLanes(
+        self,
+        request: optrading.collection.v1.collection_service_pb2.ListLanesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[optrading.collection.v1.collection_service_pb2.ListLanesResponse, collections.abc.Awaitable[optrading.collection.v1.collection_service_pb2.ListLanesResponse]]:
+        """Lists the side lanes of the journal: chains that are no part of what WatchChains follows now. They are what is left
+        of terms of ownership that are over, imports, and chains made from a feed's history. Storage reads each and
+        acknowledges it by AcknowledgeChains, like every chain.
+        """
+
+    @abc.abstractmethod
+    def ReadLane(
+        self,
+        request: optrading.collection.v1.collection_service_pb2.ReadLaneRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[optrading.collection.v1.collection_service_pb2.ReadLaneResponse], collections.abc.AsyncIterator[optrading.collection.v1.collection_service_pb2.ReadLaneResponse]]:
+        """Streams the chains of one side lane that the journal holds now, in order of sequence, and ends. Errors: NOT_FOUND /
+        UNKNOWN_INDEX, UNKNOWN_LANE; OUT_OF_RANGE / SEQUENCE_EVICTED when the chain after the position is no longer kept.
+        """
+
+    @abc.abstractmethod
+    def BeginImport(
+        self,
+        request: optrading.collection.v1.collection_service_pb2.BeginImportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[optrading.collection.v1.collection_service_pb2.BeginImportResponse, collections.abc.Awaitable[optrading.collection.v1.collection_service_pb2.BeginImportResponse]]:
+        """Begins an import, or goes on with one: the same content is the same import, whoever sends it. Errors:
+        INVALID_ARGUMENT / INVALID_IMPORT; UNAVAILABLE / IMPORT_ELSEWHERE while another collector holds it.
+        """
+
+    @abc.abstractmethod
+    def ImportChains(
+        self,
+        request: optrading.collection.v1.collection_service_pb2.ImportChainsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[optrading.collection.v1.collection_service_pb2.ImportChainsResponse, collections.abc.Awaitable[optrading.collection.v1.collection_service_pb2.ImportChainsResponse]]:
+        """Adds chains of an import. They are durable in the journal when this answers, and then go to storage like every chain;
+        readers of live chains do not see them. What was added before is not added again. Errors: NOT_FOUND / UNKNOWN_IMPORT
+        (begin it first), UNKNOWN_INDEX; OUT_OF_RANGE / IMPORT_POSITION when chains before these are missing;
+        INVALID_ARGUMENT / INVALID_CHAIN; UNAVAILABLE / IMPORT_ELSEWHERE.
         """
 
 def add_CollectionServiceServicer_to_server(servicer: CollectionServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

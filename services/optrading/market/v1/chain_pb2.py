@@ -25,21 +25,25 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1foptrading/market/v1/chain.proto\x12\x13optrading.market.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x02\n\rChainSnapshot\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x1a\n\x08sequence\x18\x03 \x01(\x03R\x08sequence\x12\x39\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12=\n\x0creceive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breceiveTime\x12\x19\n\x08spot_inr\x18\x06 \x01(\x01R\x07spotInr\x12<\n\x08\x65xpiries\x18\x07 \x03(\x0b\x32 .optrading.market.v1.ExpiryChainR\x08\x65xpiries\x12\x16\n\x06source\x18\x08 \x01(\tR\x06source\"\x80\x02\n\x0b\x45xpiryChain\x12\x16\n\x06\x65xpiry\x18\x01 \x01(\tR\x06\x65xpiry\x12\x18\n\x07\x62uckets\x18\x02 \x03(\tR\x07\x62uckets\x12\x19\n\x08lot_size\x18\x03 \x01(\x03R\x07lotSize\x12\x1d\n\nstrike_inr\x18\x04 \x03(\x01R\tstrikeInr\x12\x1d\n\natm_offset\x18\x05 \x03(\x11R\tatmOffset\x12\x33\n\x04\x63\x61ll\x18\x06 \x01(\x0b\x32\x1f.optrading.market.v1.LegColumnsR\x04\x63\x61ll\x12\x31\n\x03put\x18\x07 \x01(\x0b\x32\x1f.optrading.market.v1.LegColumnsR\x03put\"\xe9\x01\n\nLegColumns\x12\x19\n\x08last_inr\x18\x01 \x03(\x01R\x07lastInr\x12\x17\n\x07\x62id_inr\x18\x02 \x03(\x01R\x06\x62idInr\x12\x17\n\x07\x61sk_inr\x18\x03 \x03(\x01R\x06\x61skInr\x12!\n\x0cvolume_units\x18\x04 \x03(\x01R\x0bvolumeUnits\x12.\n\x13open_interest_units\x18\x05 \x03(\x01R\x11openInterestUnits\x12;\n\x1aopen_interest_change_units\x18\x06 \x03(\x01R\x17openInterestChangeUnits\"W\n\tHeartbeat\x12!\n\x0clatest_epoch\x18\x01 \x01(\x03R\x0blatestEpoch\x12\'\n\x0flatest_sequence\x18\x02 \x01(\x03R\x0elatestSequence*P\n\x08\x44\x65livery\x12\x18\n\x14\x44\x45LIVERY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44\x45LIVERY_LATEST\x10\x01\x12\x15\n\x11\x44\x45LIVERY_LOSSLESS\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1foptrading/market/v1/chain.proto\x12\x13optrading.market.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x03\n\rChainSnapshot\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x1a\n\x08sequence\x18\x03 \x01(\x03R\x08sequence\x12\x39\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12=\n\x0creceive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breceiveTime\x12\x19\n\x08spot_inr\x18\x06 \x01(\x01R\x07spotInr\x12<\n\x08\x65xpiries\x18\x07 \x03(\x0b\x32 .optrading.market.v1.ExpiryChainR\x08\x65xpiries\x12\x16\n\x06source\x18\x08 \x01(\tR\x06source\x12\x18\n\x07quality\x18\t \x01(\rR\x07quality\x12\x45\n\x0c\x63ompleteness\x18\n \x01(\x0b\x32!.optrading.market.v1.CompletenessR\x0c\x63ompleteness\"\xc8\x01\n\x0c\x43ompleteness\x12(\n\x10wanted_leg_count\x18\x01 \x01(\x05R\x0ewantedLegCount\x12&\n\x0fknown_leg_count\x18\x02 \x01(\x05R\rknownLegCount\x12*\n\x11\x66lagged_leg_count\x18\x03 \x01(\x05R\x0f\x66laggedLegCount\x12\x14\n\x05ratio\x18\x04 \x01(\x01R\x05ratio\x12$\n\x0eopen_gap_count\x18\x05 \x01(\x05R\x0copenGapCount\"\x80\x02\n\x0b\x45xpiryChain\x12\x16\n\x06\x65xpiry\x18\x01 \x01(\tR\x06\x65xpiry\x12\x18\n\x07\x62uckets\x18\x02 \x03(\tR\x07\x62uckets\x12\x19\n\x08lot_size\x18\x03 \x01(\x03R\x07lotSize\x12\x1d\n\nstrike_inr\x18\x04 \x03(\x01R\tstrikeInr\x12\x1d\n\natm_offset\x18\x05 \x03(\x11R\tatmOffset\x12\x33\n\x04\x63\x61ll\x18\x06 \x01(\x0b\x32\x1f.optrading.market.v1.LegColumnsR\x04\x63\x61ll\x12\x31\n\x03put\x18\x07 \x01(\x0b\x32\x1f.optrading.market.v1.LegColumnsR\x03put\"\x83\x02\n\nLegColumns\x12\x19\n\x08last_inr\x18\x01 \x03(\x01R\x07lastInr\x12\x17\n\x07\x62id_inr\x18\x02 \x03(\x01R\x06\x62idInr\x12\x17\n\x07\x61sk_inr\x18\x03 \x03(\x01R\x06\x61skInr\x12!\n\x0cvolume_units\x18\x04 \x03(\x01R\x0bvolumeUnits\x12.\n\x13open_interest_units\x18\x05 \x03(\x01R\x11openInterestUnits\x12;\n\x1aopen_interest_change_units\x18\x06 \x03(\x01R\x17openInterestChangeUnits\x12\x18\n\x07quality\x18\x07 \x03(\rR\x07quality\"W\n\tHeartbeat\x12!\n\x0clatest_epoch\x18\x01 \x01(\x03R\x0blatestEpoch\x12\'\n\x0flatest_sequence\x18\x02 \x01(\x03R\x0elatestSequence*\xae\x02\n\x0bQualityFlag\x12\x1c\n\x18QUALITY_FLAG_UNSPECIFIED\x10\x00\x12\x16\n\x12QUALITY_FLAG_STALE\x10\x01\x12\x1e\n\x1aQUALITY_FLAG_CROSSED_QUOTE\x10\x02\x12\"\n\x1eQUALITY_FLAG_DECREASING_VOLUME\x10\x04\x12#\n\x1fQUALITY_FLAG_OPEN_INTEREST_JUMP\x10\x08\x12%\n!QUALITY_FLAG_PRICE_OUTSIDE_LIMITS\x10\x10\x12\x1b\n\x17QUALITY_FLAG_INCOMPLETE\x10 \x12\x1b\n\x17QUALITY_FLAG_BACKFILLED\x10@\x12\x1f\n\x1aQUALITY_FLAG_MARKET_CLOSED\x10\x80\x01*P\n\x08\x44\x65livery\x12\x18\n\x14\x44\x45LIVERY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44\x45LIVERY_LATEST\x10\x01\x12\x15\n\x11\x44\x45LIVERY_LOSSLESS\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'optrading.market.v1.chain_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DELIVERY']._serialized_start=998
-  _globals['_DELIVERY']._serialized_end=1078
+  _globals['_QUALITYFLAG']._serialized_start=1325
+  _globals['_QUALITYFLAG']._serialized_end=1627
+  _globals['_DELIVERY']._serialized_start=1629
+  _globals['_DELIVERY']._serialized_end=1709
   _globals['_CHAINSNAPSHOT']._serialized_start=90
-  _globals['_CHAINSNAPSHOT']._serialized_end=412
-  _globals['_EXPIRYCHAIN']._serialized_start=415
-  _globals['_EXPIRYCHAIN']._serialized_end=671
-  _globals['_LEGCOLUMNS']._serialized_start=674
-  _globals['_LEGCOLUMNS']._serialized_end=907
-  _globals['_HEARTBEAT']._serialized_start=909
-  _globals['_HEARTBEAT']._serialized_end=996
+  _globals['_CHAINSNAPSHOT']._serialized_end=509
+  _globals['_COMPLETENESS']._serialized_start=512
+  _globals['_COMPLETENESS']._serialized_end=712
+  _globals['_EXPIRYCHAIN']._serialized_start=715
+  _globals['_EXPIRYCHAIN']._serialized_end=971
+  _globals['_LEGCOLUMNS']._serialized_start=974
+  _globals['_LEGCOLUMNS']._serialized_end=1233
+  _globals['_HEARTBEAT']._serialized_start=1235
+  _globals['_HEARTBEAT']._serialized_end=1322
 # @@protoc_insertion_point(module_scope)

@@ -20,6 +20,54 @@ else:
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
+class _QualityFlag:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _QualityFlagEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_QualityFlag.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    QUALITY_FLAG_UNSPECIFIED: _QualityFlag.ValueType  # 0
+    """Nothing is suspicious."""
+    QUALITY_FLAG_STALE: _QualityFlag.ValueType  # 1
+    """Nothing was heard of it for long while its market was open. On a chain: of its spot, or of every leg."""
+    QUALITY_FLAG_CROSSED_QUOTE: _QualityFlag.ValueType  # 2
+    """The best bid is above the best ask."""
+    QUALITY_FLAG_DECREASING_VOLUME: _QualityFlag.ValueType  # 4
+    """Volume of the day is less than it was earlier that day."""
+    QUALITY_FLAG_OPEN_INTEREST_JUMP: _QualityFlag.ValueType  # 8
+    """Open interest changed by more since the last chain than trades can explain."""
+    QUALITY_FLAG_PRICE_OUTSIDE_LIMITS: _QualityFlag.ValueType  # 16
+    """A price is outside of what the exchange or the absence of arbitrage allows."""
+    QUALITY_FLAG_INCOMPLETE: _QualityFlag.ValueType  # 32
+    """Wanted legs are missing. On a chain only."""
+    QUALITY_FLAG_BACKFILLED: _QualityFlag.ValueType  # 64
+    """Made from the feed's history after the fact, not from ticks as they came. On a chain only."""
+    QUALITY_FLAG_MARKET_CLOSED: _QualityFlag.ValueType  # 128
+    """The market was closed at this instant. On a chain only."""
+
+class QualityFlag(_QualityFlag, metaclass=_QualityFlagEnumTypeWrapper):
+    """What can be suspicious of a leg or a chain. Values are bits: a column holds their sum."""
+
+QUALITY_FLAG_UNSPECIFIED: QualityFlag.ValueType  # 0
+"""Nothing is suspicious."""
+QUALITY_FLAG_STALE: QualityFlag.ValueType  # 1
+"""Nothing was heard of it for long while its market was open. On a chain: of its spot, or of every leg."""
+QUALITY_FLAG_CROSSED_QUOTE: QualityFlag.ValueType  # 2
+"""The best bid is above the best ask."""
+QUALITY_FLAG_DECREASING_VOLUME: QualityFlag.ValueType  # 4
+"""Volume of the day is less than it was earlier that day."""
+QUALITY_FLAG_OPEN_INTEREST_JUMP: QualityFlag.ValueType  # 8
+"""Open interest changed by more since the last chain than trades can explain."""
+QUALITY_FLAG_PRICE_OUTSIDE_LIMITS: QualityFlag.ValueType  # 16
+"""A price is outside of what the exchange or the absence of arbitrage allows."""
+QUALITY_FLAG_INCOMPLETE: QualityFlag.ValueType  # 32
+"""Wanted legs are missing. On a chain only."""
+QUALITY_FLAG_BACKFILLED: QualityFlag.ValueType  # 64
+"""Made from the feed's history after the fact, not from ticks as they came. On a chain only."""
+QUALITY_FLAG_MARKET_CLOSED: QualityFlag.ValueType  # 128
+"""The market was closed at this instant. On a chain only."""
+Global___QualityFlag: typing_extensions.TypeAlias = QualityFlag
+
 class _Delivery:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -60,6 +108,8 @@ class ChainSnapshot(google.protobuf.message.Message):
     SPOT_INR_FIELD_NUMBER: builtins.int
     EXPIRIES_FIELD_NUMBER: builtins.int
     SOURCE_FIELD_NUMBER: builtins.int
+    QUALITY_FIELD_NUMBER: builtins.int
+    COMPLETENESS_FIELD_NUMBER: builtins.int
     index: builtins.str
     """Index symbol, such as `NIFTY`."""
     epoch: builtins.int
@@ -69,7 +119,9 @@ class ChainSnapshot(google.protobuf.message.Message):
     spot_inr: builtins.float
     """Value of the index, rupees (index points), > 0; NaN when unknown."""
     source: builtins.str
-    """The feed it came from: `synthetic`, `replay` or `kite`."""
+    """The feed it came from: `synthetic`, `replay`, `kite` or `import`."""
+    quality: builtins.int
+    """What is suspicious of the chain as a whole: sum of QualityFlag values; 0 when nothing is."""
     @property
     def event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the exchange (or the recording) says this was so, UTC."""
@@ -82,6 +134,10 @@ class ChainSnapshot(google.protobuf.message.Message):
     def expiries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExpiryChain]:
         """Ascending by expiry, each expiry once."""
 
+    @property
+    def completeness(self) -> Global___Completeness:
+        """How much of what was wanted it holds. Absent in chains from before this was recorded."""
+
     def __init__(
         self,
         *,
@@ -93,11 +149,47 @@ class ChainSnapshot(google.protobuf.message.Message):
         spot_inr: builtins.float = ...,
         expiries: collections.abc.Iterable[Global___ExpiryChain] | None = ...,
         source: builtins.str = ...,
+        quality: builtins.int = ...,
+        completeness: Global___Completeness | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["event_time", b"event_time", "receive_time", b"receive_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "event_time", b"event_time", "expiries", b"expiries", "index", b"index", "receive_time", b"receive_time", "sequence", b"sequence", "source", b"source", "spot_inr", b"spot_inr"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["completeness", b"completeness", "event_time", b"event_time", "receive_time", b"receive_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["completeness", b"completeness", "epoch", b"epoch", "event_time", b"event_time", "expiries", b"expiries", "index", b"index", "quality", b"quality", "receive_time", b"receive_time", "sequence", b"sequence", "source", b"source", "spot_inr", b"spot_inr"]) -> None: ...
 
 Global___ChainSnapshot: typing_extensions.TypeAlias = ChainSnapshot
+
+@typing.final
+class Completeness(google.protobuf.message.Message):
+    """How much of what was wanted a chain holds."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    WANTED_LEG_COUNT_FIELD_NUMBER: builtins.int
+    KNOWN_LEG_COUNT_FIELD_NUMBER: builtins.int
+    FLAGGED_LEG_COUNT_FIELD_NUMBER: builtins.int
+    RATIO_FIELD_NUMBER: builtins.int
+    OPEN_GAP_COUNT_FIELD_NUMBER: builtins.int
+    wanted_leg_count: builtins.int
+    """Legs that were wanted: both sides of every listed strike within the active offsets."""
+    known_leg_count: builtins.int
+    """Legs of these with at least one known value."""
+    flagged_leg_count: builtins.int
+    """Known legs with at least one quality flag."""
+    ratio: builtins.float
+    """Legs that are known and not stale, over those wanted: 0 to 1; NaN when none was wanted."""
+    open_gap_count: builtins.int
+    """Gaps of the index that were open at this instant; see Gap."""
+    def __init__(
+        self,
+        *,
+        wanted_leg_count: builtins.int = ...,
+        known_leg_count: builtins.int = ...,
+        flagged_leg_count: builtins.int = ...,
+        ratio: builtins.float = ...,
+        open_gap_count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["flagged_leg_count", b"flagged_leg_count", "known_leg_count", b"known_leg_count", "open_gap_count", b"open_gap_count", "ratio", b"ratio", "wanted_leg_count", b"wanted_leg_count"]) -> None: ...
+
+Global___Completeness: typing_extensions.TypeAlias = Completeness
 
 @typing.final
 class ExpiryChain(google.protobuf.message.Message):
@@ -166,6 +258,7 @@ class LegColumns(google.protobuf.message.Message):
     VOLUME_UNITS_FIELD_NUMBER: builtins.int
     OPEN_INTEREST_UNITS_FIELD_NUMBER: builtins.int
     OPEN_INTEREST_CHANGE_UNITS_FIELD_NUMBER: builtins.int
+    QUALITY_FIELD_NUMBER: builtins.int
     @property
     def last_inr(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
         """Last traded price, rupees per unit."""
@@ -190,6 +283,10 @@ class LegColumns(google.protobuf.message.Message):
     def open_interest_change_units(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
         """Change of open interest against the previous day's close, units of the index."""
 
+    @property
+    def quality(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """What is suspicious of each leg: sum of QualityFlag values. Empty when nothing is suspicious of any."""
+
     def __init__(
         self,
         *,
@@ -199,8 +296,9 @@ class LegColumns(google.protobuf.message.Message):
         volume_units: collections.abc.Iterable[builtins.float] | None = ...,
         open_interest_units: collections.abc.Iterable[builtins.float] | None = ...,
         open_interest_change_units: collections.abc.Iterable[builtins.float] | None = ...,
+        quality: collections.abc.Iterable[builtins.int] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["ask_inr", b"ask_inr", "bid_inr", b"bid_inr", "last_inr", b"last_inr", "open_interest_change_units", b"open_interest_change_units", "open_interest_units", b"open_interest_units", "volume_units", b"volume_units"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ask_inr", b"ask_inr", "bid_inr", b"bid_inr", "last_inr", b"last_inr", "open_interest_change_units", b"open_interest_change_units", "open_interest_units", b"open_interest_units", "quality", b"quality", "volume_units", b"volume_units"]) -> None: ...
 
 Global___LegColumns: typing_extensions.TypeAlias = LegColumns
 

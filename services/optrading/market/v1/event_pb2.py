@@ -23,21 +23,28 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from optrading.market.v1 import gap_pb2 as optrading_dot_market_dot_v1_dot_gap__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1foptrading/market/v1/event.proto\x12\x13optrading.market.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x03\n\x05\x45vent\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\tR\x07\x65ventId\x12\x1d\n\nevent_type\x18\x02 \x01(\tR\teventType\x12;\n\x0boccurred_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\noccurredAt\x12\x18\n\x07service\x18\x04 \x01(\tR\x07service\x12K\n\x0elegs_collected\x18\x05 \x01(\x0b\x32\".optrading.market.v1.LegsCollectedH\x00R\rlegsCollected\x12\x42\n\x0blegs_stored\x18\x06 \x01(\x0b\x32\x1f.optrading.market.v1.LegsStoredH\x00R\nlegsStored\x12W\n\x12\x61nalytics_computed\x18\x07 \x01(\x0b\x32&.optrading.market.v1.AnalyticsComputedH\x00R\x11\x61nalyticsComputedB\t\n\x07payload\"\xc2\x01\n\rLegsCollected\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x1a\n\x08sequence\x18\x03 \x01(\x03R\x08sequence\x12\x39\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12\x14\n\x05\x63ount\x18\x05 \x01(\x05R\x05\x63ount\x12\x18\n\x07\x62uckets\x18\x06 \x03(\tR\x07\x62uckets\"\xa5\x01\n\nLegsStored\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x1a\n\x08sequence\x18\x03 \x01(\x03R\x08sequence\x12\x39\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12\x14\n\x05\x63ount\x18\x05 \x01(\x05R\x05\x63ount\"\xe0\x01\n\x11\x41nalyticsComputed\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x1a\n\x08sequence\x18\x03 \x01(\x03R\x08sequence\x12\x39\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12!\n\x0csolved_count\x18\x05 \x01(\x05R\x0bsolvedCount\x12%\n\x0eunsolved_count\x18\x06 \x01(\x05R\runsolvedCountb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1foptrading/market/v1/event.proto\x12\x13optrading.market.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1doptrading/market/v1/gap.proto\"\xe5\x04\n\x05\x45vent\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\tR\x07\x65ventId\x12\x1d\n\nevent_type\x18\x02 \x01(\tR\teventType\x12;\n\x0boccurred_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\noccurredAt\x12\x18\n\x07service\x18\x04 \x01(\tR\x07service\x12K\n\x0elegs_collected\x18\x05 \x01(\x0b\x32\".optrading.market.v1.LegsCollectedH\x00R\rlegsCollected\x12\x42\n\x0blegs_stored\x18\x06 \x01(\x0b\x32\x1f.optrading.market.v1.LegsStoredH\x00R\nlegsStored\x12W\n\x12\x61nalytics_computed\x18\x07 \x01(\x0b\x32&.optrading.market.v1.AnalyticsComputedH\x00R\x11\x61nalyticsComputed\x12\x45\n\x0cgap_detected\x18\x08 \x01(\x0b\x32 .optrading.market.v1.GapDetectedH\x00R\x0bgapDetected\x12?\n\ngap_closed\x18\t \x01(\x0b\x32\x1e.optrading.market.v1.GapClosedH\x00R\tgapClosed\x12N\n\x0fsession_refused\x18\n \x01(\x0b\x32#.optrading.market.v1.SessionRefusedH\x00R\x0esessionRefusedB\t\n\x07payload\"9\n\x0bGapDetected\x12*\n\x03gap\x18\x01 \x01(\x0b\x32\x18.optrading.market.v1.GapR\x03gap\"7\n\tGapClosed\x12*\n\x03gap\x18\x01 \x01(\x0b\x32\x18.optrading.market.v1.GapR\x03gap\"Z\n\x0eSessionRefused\x12\x16\n\x06\x62roker\x18\x01 \x01(\tR\x06\x62roker\x12\x16\n\x06\x64\x65tail\x18\x02 \x01(\tR\x06\x64\x65tail\x12\x18\n\x07indices\x18\x03 \x03(\tR\x07indices\"\xc2\x01\n\rLegsCollected\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x1a\n\x08sequence\x18\x03 \x01(\x03R\x08sequence\x12\x39\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12\x14\n\x05\x63ount\x18\x05 \x01(\x05R\x05\x63ount\x12\x18\n\x07\x62uckets\x18\x06 \x03(\tR\x07\x62uckets\"\xa5\x01\n\nLegsStored\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x1a\n\x08sequence\x18\x03 \x01(\x03R\x08sequence\x12\x39\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12\x14\n\x05\x63ount\x18\x05 \x01(\x05R\x05\x63ount\"\xe0\x01\n\x11\x41nalyticsComputed\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x1a\n\x08sequence\x18\x03 \x01(\x03R\x08sequence\x12\x39\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12!\n\x0csolved_count\x18\x05 \x01(\x05R\x0bsolvedCount\x12%\n\x0eunsolved_count\x18\x06 \x01(\x05R\runsolvedCountb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'optrading.market.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENT']._serialized_start=90
-  _globals['_EVENT']._serialized_end=487
-  _globals['_LEGSCOLLECTED']._serialized_start=490
-  _globals['_LEGSCOLLECTED']._serialized_end=684
-  _globals['_LEGSSTORED']._serialized_start=687
-  _globals['_LEGSSTORED']._serialized_end=852
-  _globals['_ANALYTICSCOMPUTED']._serialized_start=855
-  _globals['_ANALYTICSCOMPUTED']._serialized_end=1079
+  _globals['_EVENT']._serialized_start=121
+  _globals['_EVENT']._serialized_end=734
+  _globals['_GAPDETECTED']._serialized_start=736
+  _globals['_GAPDETECTED']._serialized_end=793
+  _globals['_GAPCLOSED']._serialized_start=795
+  _globals['_GAPCLOSED']._serialized_end=850
+  _globals['_SESSIONREFUSED']._serialized_start=852
+  _globals['_SESSIONREFUSED']._serialized_end=942
+  _globals['_LEGSCOLLECTED']._serialized_start=945
+  _globals['_LEGSCOLLECTED']._serialized_end=1139
+  _globals['_LEGSSTORED']._serialized_start=1142
+  _globals['_LEGSSTORED']._serialized_end=1307
+  _globals['_ANALYTICSCOMPUTED']._serialized_start=1310
+  _globals['_ANALYTICSCOMPUTED']._serialized_end=1534
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
+import optrading.market.v1.gap_pb2
 import sys
 import typing
 
@@ -32,10 +33,15 @@ class Event(google.protobuf.message.Message):
     LEGS_COLLECTED_FIELD_NUMBER: builtins.int
     LEGS_STORED_FIELD_NUMBER: builtins.int
     ANALYTICS_COMPUTED_FIELD_NUMBER: builtins.int
+    GAP_DETECTED_FIELD_NUMBER: builtins.int
+    GAP_CLOSED_FIELD_NUMBER: builtins.int
+    SESSION_REFUSED_FIELD_NUMBER: builtins.int
     event_id: builtins.str
     """The same for every delivery of the same notice."""
     event_type: builtins.str
-    """`legs_collected`, `legs_stored` or `analytics_computed`; names the payload."""
+    """`legs_collected`, `legs_stored`, `analytics_computed`, `gap_detected`, `gap_closed` or `session_refused`; names the
+    payload.
+    """
     service: builtins.str
     """The service that says so."""
     @property
@@ -54,6 +60,18 @@ class Event(google.protobuf.message.Message):
     def analytics_computed(self) -> Global___AnalyticsComputed:
         """For `analytics_computed`: the analytics of a snapshot can be read."""
 
+    @property
+    def gap_detected(self) -> Global___GapDetected:
+        """For `gap_detected`: something of an index is missing or suspicious."""
+
+    @property
+    def gap_closed(self) -> Global___GapClosed:
+        """For `gap_closed`: all is well again."""
+
+    @property
+    def session_refused(self) -> Global___SessionRefused:
+        """For `session_refused`: the broker refused the session, and somebody must log in."""
+
     def __init__(
         self,
         *,
@@ -64,12 +82,85 @@ class Event(google.protobuf.message.Message):
         legs_collected: Global___LegsCollected | None = ...,
         legs_stored: Global___LegsStored | None = ...,
         analytics_computed: Global___AnalyticsComputed | None = ...,
+        gap_detected: Global___GapDetected | None = ...,
+        gap_closed: Global___GapClosed | None = ...,
+        session_refused: Global___SessionRefused | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["analytics_computed", b"analytics_computed", "legs_collected", b"legs_collected", "legs_stored", b"legs_stored", "occurred_at", b"occurred_at", "payload", b"payload"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["analytics_computed", b"analytics_computed", "event_id", b"event_id", "event_type", b"event_type", "legs_collected", b"legs_collected", "legs_stored", b"legs_stored", "occurred_at", b"occurred_at", "payload", b"payload", "service", b"service"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["payload", b"payload"]) -> typing.Literal["legs_collected", "legs_stored", "analytics_computed"] | None: ...
+    def HasField(self, field_name: typing.Literal["analytics_computed", b"analytics_computed", "gap_closed", b"gap_closed", "gap_detected", b"gap_detected", "legs_collected", b"legs_collected", "legs_stored", b"legs_stored", "occurred_at", b"occurred_at", "payload", b"payload", "session_refused", b"session_refused"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["analytics_computed", b"analytics_computed", "event_id", b"event_id", "event_type", b"event_type", "gap_closed", b"gap_closed", "gap_detected", b"gap_detected", "legs_collected", b"legs_collected", "legs_stored", b"legs_stored", "occurred_at", b"occurred_at", "payload", b"payload", "service", b"service", "session_refused", b"session_refused"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["payload", b"payload"]) -> typing.Literal["legs_collected", "legs_stored", "analytics_computed", "gap_detected", "gap_closed", "session_refused"] | None: ...
 
 Global___Event: typing_extensions.TypeAlias = Event
+
+@typing.final
+class GapDetected(google.protobuf.message.Message):
+    """Something of an index is missing or suspicious from now on."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GAP_FIELD_NUMBER: builtins.int
+    @property
+    def gap(self) -> optrading.market.v1.gap_pb2.Gap:
+        """The gap; open unless it was noticed when it was over."""
+
+    def __init__(
+        self,
+        *,
+        gap: optrading.market.v1.gap_pb2.Gap | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["gap", b"gap"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["gap", b"gap"]) -> None: ...
+
+Global___GapDetected: typing_extensions.TypeAlias = GapDetected
+
+@typing.final
+class GapClosed(google.protobuf.message.Message):
+    """A gap has ended."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GAP_FIELD_NUMBER: builtins.int
+    @property
+    def gap(self) -> optrading.market.v1.gap_pb2.Gap:
+        """The gap, with its end."""
+
+    def __init__(
+        self,
+        *,
+        gap: optrading.market.v1.gap_pb2.Gap | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["gap", b"gap"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["gap", b"gap"]) -> None: ...
+
+Global___GapClosed: typing_extensions.TypeAlias = GapClosed
+
+@typing.final
+class SessionRefused(google.protobuf.message.Message):
+    """The broker refused the session in the middle of the day, or before it began."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BROKER_FIELD_NUMBER: builtins.int
+    DETAIL_FIELD_NUMBER: builtins.int
+    INDICES_FIELD_NUMBER: builtins.int
+    broker: builtins.str
+    """Which broker, such as `kite`."""
+    detail: builtins.str
+    """What it said."""
+    @property
+    def indices(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Indices that are not collected until somebody logs in."""
+
+    def __init__(
+        self,
+        *,
+        broker: builtins.str = ...,
+        detail: builtins.str = ...,
+        indices: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["broker", b"broker", "detail", b"detail", "indices", b"indices"]) -> None: ...
+
+Global___SessionRefused: typing_extensions.TypeAlias = SessionRefused
 
 @typing.final
 class LegsCollected(google.protobuf.message.Message):

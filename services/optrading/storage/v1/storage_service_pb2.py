@@ -26,9 +26,10 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from optrading.access.v1 import access_pb2 as optrading_dot_access_dot_v1_dot_access__pb2
 from optrading.market.v1 import chain_pb2 as optrading_dot_market_dot_v1_dot_chain__pb2
+from optrading.market.v1 import gap_pb2 as optrading_dot_market_dot_v1_dot_gap__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*optrading/storage/v1/storage_service.proto\x12\x14optrading.storage.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a optrading/access/v1/access.proto\x1a\x1foptrading/market/v1/chain.proto\"\x88\x01\n\x0fGetChainRequest\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12/\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04\x61sOf\x12\x16\n\x06\x62ucket\x18\x03 \x01(\tR\x06\x62ucket\x12\x16\n\x06\x65xpiry\x18\x04 \x01(\tR\x06\x65xpiry\"L\n\x10GetChainResponse\x12\x38\n\x05\x63hain\x18\x01 \x01(\x0b\x32\".optrading.market.v1.ChainSnapshotR\x05\x63hain\"\xea\x01\n\x11ReadChainsRequest\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x39\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x16\n\x06\x62ucket\x18\x04 \x01(\tR\x06\x62ucket\x12\x16\n\x06\x65xpiry\x18\x05 \x01(\tR\x06\x65xpiry\x12\x1d\n\nstrike_inr\x18\x06 \x03(\x01R\tstrikeInr\"N\n\x12ReadChainsResponse\x12\x38\n\x05\x63hain\x18\x01 \x01(\x0b\x32\".optrading.market.v1.ChainSnapshotR\x05\x63hain\"\x17\n\x15ListWatermarksRequest\"Y\n\x16ListWatermarksResponse\x12?\n\nwatermarks\x18\x01 \x03(\x0b\x32\x1f.optrading.storage.v1.WatermarkR\nwatermarks\"\x92\x02\n\tWatermark\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x1a\n\x08sequence\x18\x03 \x01(\x03R\x08sequence\x12\x39\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12\x1f\n\x0b\x63hain_count\x18\x05 \x01(\x03R\nchainCount\x12\x1b\n\tleg_count\x18\x06 \x01(\x03R\x08legCount\x12\x44\n\x10\x66irst_event_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0e\x66irstEventTime2\xeb\x03\n\x0eStorageService\x12\xa0\x01\n\x08GetChain\x12%.optrading.storage.v1.GetChainRequest\x1a&.optrading.storage.v1.GetChainResponse\"E\xea\xe5\x18\x06\x08\x02\x12\x02\x01\x04\x82\xd3\xe4\x93\x02\x35\x12\x19/v1/history/{index}/chainZ\x18\x12\x16/history/{index}/chain\x12\x9c\x01\n\nReadChains\x12\'.optrading.storage.v1.ReadChainsRequest\x1a(.optrading.storage.v1.ReadChainsResponse\"9\xea\xe5\x18\x06\x08\x02\x12\x02\x01\x04\x82\xd3\xe4\x93\x02)\x12\x13/v1/history/{index}Z\x12\x12\x10/history/{index}0\x01\x12\x96\x01\n\x0eListWatermarks\x12+.optrading.storage.v1.ListWatermarksRequest\x1a,.optrading.storage.v1.ListWatermarksResponse\")\xea\xe5\x18\x06\x08\x02\x12\x02\x01\x04\x82\xd3\xe4\x93\x02\x19\x12\x0b/v1/historyZ\n\x12\x08/historyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*optrading/storage/v1/storage_service.proto\x12\x14optrading.storage.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a optrading/access/v1/access.proto\x1a\x1foptrading/market/v1/chain.proto\x1a\x1doptrading/market/v1/gap.proto\"\x88\x01\n\x0fGetChainRequest\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12/\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04\x61sOf\x12\x16\n\x06\x62ucket\x18\x03 \x01(\tR\x06\x62ucket\x12\x16\n\x06\x65xpiry\x18\x04 \x01(\tR\x06\x65xpiry\"L\n\x10GetChainResponse\x12\x38\n\x05\x63hain\x18\x01 \x01(\x0b\x32\".optrading.market.v1.ChainSnapshotR\x05\x63hain\"\xea\x01\n\x11ReadChainsRequest\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x39\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x16\n\x06\x62ucket\x18\x04 \x01(\tR\x06\x62ucket\x12\x16\n\x06\x65xpiry\x18\x05 \x01(\tR\x06\x65xpiry\x12\x1d\n\nstrike_inr\x18\x06 \x03(\x01R\tstrikeInr\"N\n\x12ReadChainsResponse\x12\x38\n\x05\x63hain\x18\x01 \x01(\x0b\x32\".optrading.market.v1.ChainSnapshotR\x05\x63hain\"\x17\n\x15ListWatermarksRequest\"Y\n\x16ListWatermarksResponse\x12?\n\nwatermarks\x18\x01 \x03(\x0b\x32\x1f.optrading.storage.v1.WatermarkR\nwatermarks\"\x92\x02\n\tWatermark\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x1a\n\x08sequence\x18\x03 \x01(\x03R\x08sequence\x12\x39\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12\x1f\n\x0b\x63hain_count\x18\x05 \x01(\x03R\nchainCount\x12\x1b\n\tleg_count\x18\x06 \x01(\x03R\x08legCount\x12\x44\n\x10\x66irst_event_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0e\x66irstEventTime\"\xce\x01\n\x0fListGapsRequest\x12\x14\n\x05index\x18\x01 \x01(\tR\x05index\x12\x39\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x33\n\x05\x63\x61use\x18\x04 \x03(\x0e\x32\x1d.optrading.market.v1.GapCauseR\x05\x63\x61use\"d\n\x10ListGapsResponse\x12,\n\x04gaps\x18\x01 \x03(\x0b\x32\x18.optrading.market.v1.GapR\x04gaps\x12\"\n\x0c\x63ompleteness\x18\x02 \x01(\x01R\x0c\x63ompleteness2\xfc\x04\n\x0eStorageService\x12\xa0\x01\n\x08GetChain\x12%.optrading.storage.v1.GetChainRequest\x1a&.optrading.storage.v1.GetChainResponse\"E\xea\xe5\x18\x06\x08\x02\x12\x02\x01\x04\x82\xd3\xe4\x93\x02\x35\x12\x19/v1/history/{index}/chainZ\x18\x12\x16/history/{index}/chain\x12\x9c\x01\n\nReadChains\x12\'.optrading.storage.v1.ReadChainsRequest\x1a(.optrading.storage.v1.ReadChainsResponse\"9\xea\xe5\x18\x06\x08\x02\x12\x02\x01\x04\x82\xd3\xe4\x93\x02)\x12\x13/v1/history/{index}Z\x12\x12\x10/history/{index}0\x01\x12\x96\x01\n\x0eListWatermarks\x12+.optrading.storage.v1.ListWatermarksRequest\x1a,.optrading.storage.v1.ListWatermarksResponse\")\xea\xe5\x18\x06\x08\x02\x12\x02\x01\x04\x82\xd3\xe4\x93\x02\x19\x12\x0b/v1/historyZ\n\x12\x08/history\x12\x8e\x01\n\x08ListGaps\x12%.optrading.storage.v1.ListGapsRequest\x1a&.optrading.storage.v1.ListGapsResponse\"3\xea\xe5\x18\x06\x08\x02\x12\x02\x01\x04\x82\xd3\xe4\x93\x02#\x12\x10/v1/gaps/{index}Z\x0f\x12\r/gaps/{index}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,20 +42,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STORAGESERVICE'].methods_by_name['ReadChains']._serialized_options = b'\352\345\030\006\010\002\022\002\001\004\202\323\344\223\002)\022\023/v1/history/{index}Z\022\022\020/history/{index}'
   _globals['_STORAGESERVICE'].methods_by_name['ListWatermarks']._loaded_options = None
   _globals['_STORAGESERVICE'].methods_by_name['ListWatermarks']._serialized_options = b'\352\345\030\006\010\002\022\002\001\004\202\323\344\223\002\031\022\013/v1/historyZ\n\022\010/history'
-  _globals['_GETCHAINREQUEST']._serialized_start=199
-  _globals['_GETCHAINREQUEST']._serialized_end=335
-  _globals['_GETCHAINRESPONSE']._serialized_start=337
-  _globals['_GETCHAINRESPONSE']._serialized_end=413
-  _globals['_READCHAINSREQUEST']._serialized_start=416
-  _globals['_READCHAINSREQUEST']._serialized_end=650
-  _globals['_READCHAINSRESPONSE']._serialized_start=652
-  _globals['_READCHAINSRESPONSE']._serialized_end=730
-  _globals['_LISTWATERMARKSREQUEST']._serialized_start=732
-  _globals['_LISTWATERMARKSREQUEST']._serialized_end=755
-  _globals['_LISTWATERMARKSRESPONSE']._serialized_start=757
-  _globals['_LISTWATERMARKSRESPONSE']._serialized_end=846
-  _globals['_WATERMARK']._serialized_start=849
-  _globals['_WATERMARK']._serialized_end=1123
-  _globals['_STORAGESERVICE']._serialized_start=1126
-  _globals['_STORAGESERVICE']._serialized_end=1617
+  _globals['_STORAGESERVICE'].methods_by_name['ListGaps']._loaded_options = None
+  _globals['_STORAGESERVICE'].methods_by_name['ListGaps']._serialized_options = b'\352\345\030\006\010\002\022\002\001\004\202\323\344\223\002#\022\020/v1/gaps/{index}Z\017\022\r/gaps/{index}'
+  _globals['_GETCHAINREQUEST']._serialized_start=230
+  _globals['_GETCHAINREQUEST']._serialized_end=366
+  _globals['_GETCHAINRESPONSE']._serialized_start=368
+  _globals['_GETCHAINRESPONSE']._serialized_end=444
+  _globals['_READCHAINSREQUEST']._serialized_start=447
+  _globals['_READCHAINSREQUEST']._serialized_end=681
+  _globals['_READCHAINSRESPONSE']._serialized_start=683
+  _globals['_READCHAINSRESPONSE']._serialized_end=761
+  _globals['_LISTWATERMARKSREQUEST']._serialized_start=763
+  _globals['_LISTWATERMARKSREQUEST']._serialized_end=786
+  _globals['_LISTWATERMARKSRESPONSE']._serialized_start=788
+  _globals['_LISTWATERMARKSRESPONSE']._serialized_end=877
+  _globals['_WATERMARK']._serialized_start=880
+  _globals['_WATERMARK']._serialized_end=1154
+  _globals['_LISTGAPSREQUEST']._serialized_start=1157
+  _globals['_LISTGAPSREQUEST']._serialized_end=1363
+  _globals['_LISTGAPSRESPONSE']._serialized_start=1365
+  _globals['_LISTGAPSRESPONSE']._serialized_end=1465
+  _globals['_STORAGESERVICE']._serialized_start=1468
+  _globals['_STORAGESERVICE']._serialized_end=2104
 # @@protoc_insertion_point(module_scope)

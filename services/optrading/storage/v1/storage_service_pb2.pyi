@@ -10,6 +10,7 @@ import google.protobuf.internal.containers
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import optrading.market.v1.chain_pb2
+import optrading.market.v1.gap_pb2
 import sys
 import typing
 
@@ -218,3 +219,66 @@ class Watermark(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["chain_count", b"chain_count", "epoch", b"epoch", "event_time", b"event_time", "first_event_time", b"first_event_time", "index", b"index", "leg_count", b"leg_count", "sequence", b"sequence"]) -> None: ...
 
 Global___Watermark: typing_extensions.TypeAlias = Watermark
+
+@typing.final
+class ListGapsRequest(google.protobuf.message.Message):
+    """Asks for the gaps of one index."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
+    END_TIME_FIELD_NUMBER: builtins.int
+    CAUSE_FIELD_NUMBER: builtins.int
+    index: builtins.str
+    """Index symbol, such as `NIFTY`. Required."""
+    @property
+    def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Time from which on, inclusive; absent for the beginning."""
+
+    @property
+    def end_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Time up to which, exclusive; absent for the end. After `start_time`."""
+
+    @property
+    def cause(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[optrading.market.v1.gap_pb2.GapCause.ValueType]:
+        """Only these causes; empty for all."""
+
+    def __init__(
+        self,
+        *,
+        index: builtins.str = ...,
+        start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        end_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        cause: collections.abc.Iterable[optrading.market.v1.gap_pb2.GapCause.ValueType] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["end_time", b"end_time", "start_time", b"start_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["cause", b"cause", "end_time", b"end_time", "index", b"index", "start_time", b"start_time"]) -> None: ...
+
+Global___ListGapsRequest: typing_extensions.TypeAlias = ListGapsRequest
+
+@typing.final
+class ListGapsResponse(google.protobuf.message.Message):
+    """The gaps that touch the range."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GAPS_FIELD_NUMBER: builtins.int
+    COMPLETENESS_FIELD_NUMBER: builtins.int
+    completeness: builtins.float
+    """Part of the time for which there is history in the range and the market was not closed that lies in no gap of the
+    whole index, 0 to 1; NaN when there is no such time.
+    """
+    @property
+    def gaps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[optrading.market.v1.gap_pb2.Gap]:
+        """Ascending by start."""
+
+    def __init__(
+        self,
+        *,
+        gaps: collections.abc.Iterable[optrading.market.v1.gap_pb2.Gap] | None = ...,
+        completeness: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["completeness", b"completeness", "gaps", b"gaps"]) -> None: ...
+
+Global___ListGapsResponse: typing_extensions.TypeAlias = ListGapsResponse

@@ -51,6 +51,11 @@ class StorageServiceStub:
                 request_serializer=optrading_dot_storage_dot_v1_dot_storage__service__pb2.ListWatermarksRequest.SerializeToString,
                 response_deserializer=optrading_dot_storage_dot_v1_dot_storage__service__pb2.ListWatermarksResponse.FromString,
                 _registered_method=True)
+        self.ListGaps = channel.unary_unary(
+                '/optrading.storage.v1.StorageService/ListGaps',
+                request_serializer=optrading_dot_storage_dot_v1_dot_storage__service__pb2.ListGapsRequest.SerializeToString,
+                response_deserializer=optrading_dot_storage_dot_v1_dot_storage__service__pb2.ListGapsResponse.FromString,
+                _registered_method=True)
 
 
 class StorageServiceServicer:
@@ -85,6 +90,14 @@ class StorageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListGaps(self, request, context):
+        """Lists the gaps of an index that touch a range of time, by their start: every interval of which something is missing
+        or suspicious, with its cause. Errors: NOT_FOUND / UNKNOWN_INDEX; INVALID_ARGUMENT / INVALID_TIME_RANGE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StorageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -102,6 +115,11 @@ def add_StorageServiceServicer_to_server(servicer, server):
                     servicer.ListWatermarks,
                     request_deserializer=optrading_dot_storage_dot_v1_dot_storage__service__pb2.ListWatermarksRequest.FromString,
                     response_serializer=optrading_dot_storage_dot_v1_dot_storage__service__pb2.ListWatermarksResponse.SerializeToString,
+            ),
+            'ListGaps': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGaps,
+                    request_deserializer=optrading_dot_storage_dot_v1_dot_storage__service__pb2.ListGapsRequest.FromString,
+                    response_serializer=optrading_dot_storage_dot_v1_dot_storage__service__pb2.ListGapsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -187,6 +205,33 @@ class StorageService:
             '/optrading.storage.v1.StorageService/ListWatermarks',
             optrading_dot_storage_dot_v1_dot_storage__service__pb2.ListWatermarksRequest.SerializeToString,
             optrading_dot_storage_dot_v1_dot_storage__service__pb2.ListWatermarksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGaps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/optrading.storage.v1.StorageService/ListGaps',
+            optrading_dot_storage_dot_v1_dot_storage__service__pb2.ListGapsRequest.SerializeToString,
+            optrading_dot_storage_dot_v1_dot_storage__service__pb2.ListGapsResponse.FromString,
             options,
             channel_credentials,
             insecure,

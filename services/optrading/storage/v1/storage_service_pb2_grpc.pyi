@@ -73,7 +73,23 @@ _StorageServiceListWatermarksType = typing_extensions.TypeVar(
     ],
 )
 
-class StorageServiceStub(typing.Generic[_StorageServiceGetChainType, _StorageServiceReadChainsType, _StorageServiceListWatermarksType]):
+_StorageServiceListGapsType = typing_extensions.TypeVar(
+    '_StorageServiceListGapsType',
+    grpc.UnaryUnaryMultiCallable[
+        optrading.storage.v1.storage_service_pb2.ListGapsRequest,
+        optrading.storage.v1.storage_service_pb2.ListGapsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        optrading.storage.v1.storage_service_pb2.ListGapsRequest,
+        optrading.storage.v1.storage_service_pb2.ListGapsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        optrading.storage.v1.storage_service_pb2.ListGapsRequest,
+        optrading.storage.v1.storage_service_pb2.ListGapsResponse,
+    ],
+)
+
+class StorageServiceStub(typing.Generic[_StorageServiceGetChainType, _StorageServiceReadChainsType, _StorageServiceListWatermarksType, _StorageServiceListGapsType]):
     """Answers history. What it returns is durable. Where an index has several chains for one event time (a recording played
     again, a correction), the one with the newest (epoch, sequence) is the one shown.
     """
@@ -92,6 +108,10 @@ class StorageServiceStub(typing.Generic[_StorageServiceGetChainType, _StorageSer
             optrading.storage.v1.storage_service_pb2.ListWatermarksRequest,
             optrading.storage.v1.storage_service_pb2.ListWatermarksResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            optrading.storage.v1.storage_service_pb2.ListGapsRequest,
+            optrading.storage.v1.storage_service_pb2.ListGapsResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -107,6 +127,10 @@ class StorageServiceStub(typing.Generic[_StorageServiceGetChainType, _StorageSer
         grpc.aio.UnaryUnaryMultiCallable[
             optrading.storage.v1.storage_service_pb2.ListWatermarksRequest,
             optrading.storage.v1.storage_service_pb2.ListWatermarksResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            optrading.storage.v1.storage_service_pb2.ListGapsRequest,
+            optrading.storage.v1.storage_service_pb2.ListGapsResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -127,6 +151,11 @@ class StorageServiceStub(typing.Generic[_StorageServiceGetChainType, _StorageSer
     ListWatermarks: _StorageServiceListWatermarksType
     """Lists how far each index is durable."""
 
+    ListGaps: _StorageServiceListGapsType
+    """Lists the gaps of an index that touch a range of time, by their start: every interval of which something is missing
+    or suspicious, with its cause. Errors: NOT_FOUND / UNKNOWN_INDEX; INVALID_ARGUMENT / INVALID_TIME_RANGE.
+    """
+
 StorageServiceAsyncStub: typing_extensions.TypeAlias = StorageServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         optrading.storage.v1.storage_service_pb2.GetChainRequest,
@@ -139,6 +168,10 @@ StorageServiceAsyncStub: typing_extensions.TypeAlias = StorageServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         optrading.storage.v1.storage_service_pb2.ListWatermarksRequest,
         optrading.storage.v1.storage_service_pb2.ListWatermarksResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        optrading.storage.v1.storage_service_pb2.ListGapsRequest,
+        optrading.storage.v1.storage_service_pb2.ListGapsResponse,
     ],
 ]
 
@@ -178,5 +211,15 @@ class StorageServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[optrading.storage.v1.storage_service_pb2.ListWatermarksResponse, collections.abc.Awaitable[optrading.storage.v1.storage_service_pb2.ListWatermarksResponse]]:
         """Lists how far each index is durable."""
+
+    @abc.abstractmethod
+    def ListGaps(
+        self,
+        request: optrading.storage.v1.storage_service_pb2.ListGapsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[optrading.storage.v1.storage_service_pb2.ListGapsResponse, collections.abc.Awaitable[optrading.storage.v1.storage_service_pb2.ListGapsResponse]]:
+        """Lists the gaps of an index that touch a range of time, by their start: every interval of which something is missing
+        or suspicious, with its cause. Errors: NOT_FOUND / UNKNOWN_INDEX; INVALID_ARGUMENT / INVALID_TIME_RANGE.
+        """
 
 def add_StorageServiceServicer_to_server(servicer: StorageServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

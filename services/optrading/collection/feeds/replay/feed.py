@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -35,6 +35,7 @@ class ReplayFeed:
         self._clock = clock
         self._speed = speed
         self._loop = loop
+        self._selected: Collection[str] = recording.indices
 
     @property
     def identity(self) -> str:
@@ -45,6 +46,10 @@ class ReplayFeed:
     def indices(self) -> tuple[str, ...]:
         """Return the indices that occur in the recording."""
         return self._recording.indices
+
+    def select(self, indices: Collection[str]) -> None:
+        """Bring only these from now on; what is not selected is passed over, at its pace."""
+        self._selected = frozenset(indices)
 
     async def chains(self, resume: Mapping[str, datetime]) -> AsyncIterator[Chain]:
         """Yield the recorded chains; those that `resume` says are durable are left out of the first pass."""
@@ -57,12 +62,18 @@ class ReplayFeed:
                 if last is not None and event_time <= last:
                     continue
                 await pace.until(event_time)
+                if recording.index(number) not in self._selected:
+                    continue
                 yield recording.chain(number, self._clock.now(), self.name)
             if not self._loop:
                 return
             durable.clear()
             pace.begin_again()
             await pace.wait(recording.usual_gap_s())
+
+    async def history(self, index: str, since: datetime, until: datetime) -> Sequence[Chain]:
+        """Return nothing: a recording misses nothing that it could give later."""
+        return ()
 
     async def __aenter__(self) -> Self:
         """Open the feed; the recording is in memory already."""

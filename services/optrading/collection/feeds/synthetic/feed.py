@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -49,6 +49,7 @@ class SyntheticFeed:
         self._seed = seed
         self._clock = clock
         self._indices = tuple(symbol for symbol in UNDERLYINGS if not indices or symbol in indices)
+        self._selected: Collection[str] = self._indices
 
     @property
     def identity(self) -> str:
@@ -60,13 +61,17 @@ class SyntheticFeed:
         """Return the indices this feed brings."""
         return self._indices
 
+    def select(self, indices: Collection[str]) -> None:
+        """Bring only these from the next cut on."""
+        self._selected = frozenset(indices)
+
     async def chains(self, resume: Mapping[str, datetime]) -> AsyncIterator[Chain]:
         """Yield the chains of every cut from now on; an instant that `resume` says is durable is left out."""
         latest = {symbol: to_micros(instant) for symbol, instant in resume.items()}
         while True:
             cut = to_micros(self._clock.now()) // self._cut_micros * self._cut_micros
             for symbol in self._indices:
-                if cut > latest.get(symbol, -1):
+                if symbol in self._selected and cut > latest.get(symbol, -1):
                     latest[symbol] = cut
                     yield self._market.chain(symbol, from_micros(cut), self._clock.now())
             # Chains take time, too: ask the clock again. Late: the newest cut at once, after other tasks had a turn.
@@ -74,6 +79,10 @@ class SyntheticFeed:
             now = to_micros(self._clock.now())
             late = now >= cut + self._cut_micros
             await self._clock.sleep(0.0 if late else (self._cut_micros - now % self._cut_micros) / MICROS_PER_SECOND)
+
+    async def history(self, index: str, since: datetime, until: datetime) -> Sequence[Chain]:
+        """Return nothing: an instant that was missed is gone, as in a real market."""
+        return ()
 
     async def __aenter__(self) -> Self:
         """Open the feed."""
