@@ -87,23 +87,30 @@ def _parse_overrides(path: Path, lines: Iterable[str]) -> _Overrides:
         text = line.partition("#")[0].strip()
         if not text:
             continue
-        found = _LINE.fullmatch(text)
         try:
-            if found is None:
-                raise ValueError("it is no day with what happens on it")
-            day = date.fromisoformat(found["day"])
-            if found["what"] == "closed":
-                overrides.closed.add(day)
-                overrides.sessions.pop(day, None)
-                continue
-            overrides.closed.discard(day)
-            if found["what"] == "open":
-                overrides.sessions[day] = session_on(day)
-            else:
-                overrides.sessions[day] = session_on(day, _time(found["opens"]), _time(found["closes"]))
+            day, session = _parse_line(text)
         except ValueError as error:
             raise HolidayFileError(f"HOLIDAY_FILE={path}, line {number}: {text!r}: {error}; {_ALLOWED}") from None
+        overrides.closed.discard(day)
+        overrides.sessions.pop(day, None)
+        if session is None:
+            overrides.closed.add(day)
+        else:
+            overrides.sessions[day] = session
     return overrides
+
+
+def _parse_line(text: str) -> tuple[date, Session | None]:
+    """Return a day and its session, None when it is closed."""
+    found = _LINE.fullmatch(text)
+    if found is None:
+        raise ValueError("it is no day with what happens on it")
+    day = date.fromisoformat(found["day"])
+    if found["what"] == "closed":
+        return day, None
+    if found["what"] == "open":
+        return day, session_on(day)
+    return day, session_on(day, _time(found["opens"]), _time(found["closes"]))
 
 
 def _time(text: str) -> time:
