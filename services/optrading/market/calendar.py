@@ -94,6 +94,17 @@ class TradingCalendar:
                 return session
         return None
 
+    def open_time_between(self, first: datetime, last: datetime) -> timedelta:
+        """Return for how long the market was open between two instants; nothing when `last` is not after `first`."""
+        total = timedelta()
+        day = trading_date(first)
+        while day <= trading_date(last) and first < last:
+            session = self.session(day)
+            if session is not None:
+                total += max(min(session.closes, last) - max(session.opens, first), timedelta())
+            day += timedelta(days=1)
+        return total
+
 
 class AlwaysOpen(TradingCalendar):
     """A market that never closes, such as a demonstration's: each day is one session, from midnight to midnight."""

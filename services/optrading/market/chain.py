@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import NamedTuple, Self
 
@@ -53,11 +53,11 @@ class Legs:
     volume_units: Floats
     open_interest_units: Floats
     open_interest_change_units: Floats
-    quality: Flags = None  # type: ignore[assignment]  # never None once made: see __post_init__
+    quality: Flags = field(default_factory=lambda: no_flags(0), kw_only=True)
 
     def __post_init__(self) -> None:
-        """Fill in what is suspicious: nothing."""
-        if self.quality is None:
+        """Fill in what is suspicious where it was not given: nothing."""
+        if not len(self.quality):
             object.__setattr__(self, "quality", no_flags(len(self.last_inr)))
 
     @classmethod

@@ -128,7 +128,8 @@ def _decode_expiry(message: chain_pb2.ExpiryChain) -> ExpiryChain:
         atm_offset=np.array(message.atm_offset, dtype=np.int32),
         buckets=tuple(message.buckets),
     )
-    lengths = {len(values) for legs in (chain.call, chain.put) for values in (*legs.columns(), legs.quality)}
+    lengths = {len(values) for legs in (chain.call, chain.put) for values in legs.columns()}
+    lengths |= {len(chain.call.quality), len(chain.put.quality)}
     if lengths | {len(chain.atm_offset)} != {len(strike_inr)}:
         raise ValueError(f"the columns of {message.expiry} have {sorted(lengths)} rows for {len(strike_inr)} strikes")
     return chain

@@ -15,7 +15,7 @@ from optrading.common.clock import Clock
 from optrading.common.worker import Worker
 from optrading.market.chain import Position
 from optrading.storage.committing import Committer
-from optrading.storage.following import Backoff, Follower
+from optrading.storage.following import Follower, retry_waits
 from optrading.storage.history import History
 from optrading.storage.settings import StorageSettings
 
@@ -54,7 +54,7 @@ class Ingest:
 
     async def run(self, committer: Committer) -> None:
         """Find and follow until cancelled, giving chains to `committer`."""
-        backoff = Backoff(self._clock)
+        backoff = retry_waits(self._clock)
         async with asyncio.TaskGroup() as tasks:
             while True:
                 try:

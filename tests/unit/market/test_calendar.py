@@ -61,6 +61,13 @@ def test_a_calendar_without_sessions_is_told_apart_from_a_long_weekend() -> None
     assert closed.last_session(india(days[100], 12)) is None
 
 
+def test_open_time_leaves_out_nights_and_holidays() -> None:
+    monday, wednesday = date(2026, 11, 9), date(2026, 11, 11)
+    assert CALENDAR.open_time_between(india(monday, 15, 0), india(wednesday, 9, 45)) == timedelta(hours=1)
+    assert CALENDAR.open_time_between(india(monday, 16), india(wednesday, 9)) == timedelta()
+    assert CALENDAR.open_time_between(india(wednesday, 9), india(monday, 9)) == timedelta()
+
+
 def test_a_session_cannot_end_before_it_begins() -> None:
     with pytest.raises(ValueError, match="ends before it begins"):
         session_on(HOLIDAY, time(19, 0), time(18, 0))
