@@ -135,6 +135,28 @@ def doctor(
 
 
 @app.command()
+def buckets(
+    day: Annotated[str, typer.Option(help="Day in India, YYYY-MM-DD; today unless given.")] = "",
+    instruments: Annotated[
+        Path | None, typer.Option(help="Kite's instrument dump, CSV or gzipped; else the newest that is kept.")
+    ] = None,
+    holiday_file: Annotated[
+        Path | None, typer.Option(envvar="HOLIDAY_FILE", help="Days that the calendar does not know or has wrong.")
+    ] = None,
+    home: Home = Path("var"),
+) -> None:
+    """Show the expiry of each bucket of each index on a day.
+
+    For each index: the expiry, the days until then, how many strikes are listed, the lot size, the distance of the
+    strikes near the money, and the narrowest and widest one there is.
+    """
+    from optrading.cli.buckets import find_instruments, read_day, show_buckets  # noqa: PLC0415
+
+    wanted = read_day(day)
+    show_buckets(wanted, instruments or find_instruments(home, wanted), holiday_file, _console())
+
+
+@app.command()
 def version() -> None:
     """Show the version."""
     typer.echo(installed_version("optrading"))

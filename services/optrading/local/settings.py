@@ -10,7 +10,7 @@ from optrading.common.settings import MeshTls
 
 
 class OptionError(Exception):
-    """A mesh cannot be started like this; the text is one line that says what to change."""
+    """A mesh cannot be started, or a command run, like this; the text is one line that says what to change."""
 
 
 class LocalSettings(BaseModel):
