@@ -198,7 +198,7 @@ class KiteFeed:
         while True:
             await self._clock.sleep(self._settings.kite_instrument_refresh_s)
             listing = await self._listing.refresh()
-            if listing is not None and self._market.list(listing):
+            if listing is not None and self._market.learn(listing):
                 log.info("instruments_changed", day=listing.day)
                 self._subscribe()
 
@@ -212,7 +212,7 @@ class KiteFeed:
         Raises:
             FeedError: Nothing is known, and the broker cannot be asked.
         """
-        self._market.list(await self._listing.load())
+        self._market.learn(await self._listing.load())
         self.select(self.indices)
         return self
 
@@ -224,4 +224,3 @@ class KiteFeed:
             self._running.cancel()
             await asyncio.wait([self._running])
         await self._listing.close()
-

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 
+from optrading.collection.feeds.kite.instruments import Ladder
 from optrading.collection.feeds.kite.market import KiteMarket
+from optrading.collection.feeds.kite.packets import Int64s
 from optrading.collection.feeds.kite.rest import BrokerError, Candle, KiteRest
 from optrading.collection.feeds.kite.sessions import SessionSource
 from optrading.collection.feeds.kite.settings import KiteSettings
 from optrading.common.clock import Clock
-from optrading.market.chain import Chain, ExpiryChain, Floats, Legs
+from optrading.market.chain import Chain, ExpiryChain, Legs
 from optrading.market.clock import trading_date
 from optrading.market.strikes import atm_offsets
 
@@ -54,7 +56,9 @@ class KiteHistory:
         legs = view.nearest(middle, trading_date(since), self._settings.kite_backfill_legs)
         minutes = sorted(candle.begins for candle in spot)
         values: dict[int, list[Candle]] = {}
-        for token in sorted({token for each in legs for token in (*each.call_token, *each.put_token) if token}):
+        for token in sorted(
+            {token for each in legs for token in (*each.call_token.tolist(), *each.put_token.tolist()) if token}
+        ):
             values[token] = await self._candles(rest, token, since, until)
         spots = {candle.begins: candle.close_inr for candle in spot}
         return [
@@ -68,12 +72,17 @@ class KiteHistory:
         return await asyncio.to_thread(rest.candles, token, since - _MINUTE, until)
 
     def _chain(
-        self, index: str, minute: datetime, spot_inr: float, legs: Sequence[HistoryLadder], values: dict[int, list[Candle]]
+        self,
+        index: str,
+        minute: datetime,
+        spot_inr: float,
+        legs: Sequence[Ladder],
+        values: dict[int, list[Candle]],
     ) -> Chain:
-        def side(tokens: Sequence[int]) -> Legs:
+        def side(tokens: Int64s) -> Legs:
             size = len(tokens)
             last, interest = np.full(size, np.nan), np.full(size, np.nan)
-            for row, token in enumerate(tokens):
+            for row, token in enumerate(tokens.tolist()):
                 candle = next((each for each in values.get(token, ()) if each.begins == minute), None)
                 if candle is not None:
                     last[row], interest[row] = candle.close_inr or np.nan, candle.open_interest_units

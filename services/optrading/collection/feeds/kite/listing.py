@@ -64,9 +64,7 @@ class KiteListing:
         session = self._sessions.look()
         if session is None:
             raise BrokerError("nobody is logged in; run `optrading kite login`")
-        rest = await asyncio.to_thread(
-            KiteRest, self._settings.kite_rest_url, session.api_key, session.access_token
-        )
+        rest = await asyncio.to_thread(KiteRest, self._settings.kite_rest_url, session.api_key, session.access_token)
         rows: list[dict[str, Any]] = []
         for exchange in _EXCHANGES:
             rows += await asyncio.to_thread(rest.instruments, exchange)

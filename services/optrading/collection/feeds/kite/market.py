@@ -57,7 +57,7 @@ class KiteMarket:
         """Return how `index` is seen; None while nothing of it is listed."""
         return self._views.get(index)
 
-    def list(self, listing: Listing) -> bool:
+    def learn(self, listing: Listing) -> bool:
         """Take what is listed now; return whether it is other than before. What is known of tokens stays known."""
         tokens = {listing.index_tokens[index] for index in self._symbols}
         for index in self._symbols:

@@ -1,4 +1,4 @@
-"""What a feed has ready for its reader: chains and news in order, bounded, the oldest chain lost first and never silently."""
+"""What a feed has ready for its reader, in order and bounded: the oldest chain is lost first, and never silently."""
 
 from __future__ import annotations
 

@@ -42,8 +42,9 @@ class IndexView:
 
     def rows(self) -> Rows:
         """Return every row that belongs to this index."""
-        rows = np.concatenate([[self._spot_row], *(r for each in self._rungs for r in (each.call_row, each.put_row))])
-        return rows[rows != NO_ROW].astype(np.intp)
+        sides = (side for each in self._rungs for side in (each.call_row, each.put_row))
+        rows: Rows = np.concatenate([np.array([self._spot_row], dtype=np.intp), *sides])
+        return rows[rows != NO_ROW]
 
     @property
     def spot_inr(self) -> float:
@@ -69,6 +70,30 @@ class IndexView:
             distance = rank * 0.05 + np.abs(strikes / middle - 1)
             for tokens in (rung.ladder.call_token[mask], rung.ladder.put_token[mask]):
                 found += [(d, t) for d, t in zip(distance.tolist(), tokens.tolist(), strict=True) if t]
+        return found
+
+    def nearest(self, spot_inr: float, day: date, leg_count: int) -> list[Ladder]:
+        """Return the ladders of `day` cut to so many legs: near expiries and strikes near `spot_inr` first."""
+        rungs = [each for each in self._rungs if each.ladder.expiry >= day]
+        ranked = sorted(
+            (rank * 0.05 + abs(strike / spot_inr - 1), rank, row)
+            for rank, rung in enumerate(rungs)
+            for row, strike in enumerate(rung.ladder.strike_inr.tolist())
+        )[: leg_count // 2]
+        found = []
+        for rank, rung in enumerate(rungs):
+            rows = np.array(sorted(row for _, of, row in ranked if of == rank), dtype=np.intp)
+            if len(rows):
+                ladder = rung.ladder
+                found.append(
+                    Ladder(
+                        ladder.expiry,
+                        ladder.lot_size,
+                        ladder.strike_inr[rows],
+                        ladder.call_token[rows],
+                        ladder.put_token[rows],
+                    )
+                )
         return found
 
     def chain(self, event_s: int, receive_time: datetime, stale: NDArray[np.bool_], source: str) -> Chain:
