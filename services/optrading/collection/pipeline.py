@@ -1,44 +1,43 @@
-"""The way in: feed, shape, journal, announce. A chain is announced only after it is durable."""
+"""The way in: feed, record, journal, announce. A chain is announced only after it is durable."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 import structlog
-from opentelemetry import trace
 
-from optrading.collection.feeds.base import Feed
+from optrading.collection.feeds.base import Feed, FeedItem
+from optrading.collection.gap_watch import GapWatch
+from optrading.collection.gaps import GapLedger
+from optrading.collection.records import RecordMaker
+from optrading.collection.resume import ResumePoints
 from optrading.collection.settings import FeedName
-from optrading.collection.shaping import shape_chain
 from optrading.collection.snapshot import Snapshot
+from optrading.collection.terms import Terms, next_epoch
 from optrading.common.board import Board
 from optrading.common.clock import Clock
 from optrading.common.database import transaction
 from optrading.common.errors import DataLoss
 from optrading.common.journal import Journal, Record
 from optrading.common.outbox import Notice, Outbox
-from optrading.common.telemetry import current_traceparent
 from optrading.common.worker import Worker
-from optrading.market.chain import Chain, Position
-from optrading.market.codec import encode_chain, from_micros, to_micros, to_timestamp
-from optrading.market.v1 import event_pb2
+from optrading.market.chain import Chain
+from optrading.market.codec import from_micros
+from optrading.market.gaps import Interruption
 
 log = structlog.get_logger()
-tracer = trace.get_tracer(__name__)
 
 _QUEUE = 64
-"""Chains between feed and journal. A feed that is faster than the disk waits here."""
+"""Items between feed and journal. A feed that is faster than the disk waits here."""
 
-
-def next_epoch(last: int, now: datetime) -> int:
-    """Return the epoch of a collector that starts: greater than any before, also after its state was lost."""
-    return max(last + 1, to_micros(now) // 1000)
+_WATCH_S = 1.0
+"""How often it is looked whether a chain is overdue."""
 
 
 class CollectionPipeline:
-    """Takes every chain of a feed through the journal to the board."""
+    """Takes every chain of a feed through the journal to the board, and what is missing to the gap ledger."""
 
     def __init__(
         self,
@@ -46,10 +45,12 @@ class CollectionPipeline:
         board: Board[Snapshot],
         journal: Journal,
         outbox: Outbox,
+        gaps: GapLedger,
         writer: Worker,
         clock: Clock,
-        offsets: frozenset[int] | None,
-        run_name: str,
+        maker: RecordMaker,
+        watch: GapWatch,
+        resume: ResumePoints,
         on_committed: Callable[[], None],
     ) -> None:
         """Wire the pipeline.
@@ -59,36 +60,53 @@ class CollectionPipeline:
             board: Where durable chains are shown.
             journal: Where they become durable; touched only by the thread of `writer`.
             outbox: Notices, on the journal's connection.
+            gaps: What is missing, on the journal's connection.
             writer: The thread that writes.
-            clock: For the epoch.
-            offsets: Strike offsets to keep; None keeps all.
-            run_name: Together with the feed's identity, what a resume position belongs to.
-            on_committed: Called after each commit that holds notices.
+            clock: For epochs and gaps.
+            maker: Makes records of chains.
+            watch: Notices what the feed does not say.
+            resume: Where the feed goes on, on the journal's connection.
+            on_committed: Called after each commit.
         """
         self._feed = feed
         self._board = board
         self._journal = journal
         self._outbox = outbox
+        self._gaps = gaps
         self._writer = writer
         self._clock = clock
-        self._offsets = offsets
-        self._run_name = run_name
+        self._maker = maker
+        self._watch = watch
+        self._resume = resume
         self._on_committed = on_committed
-        self._queue: asyncio.Queue[Chain | None] = asyncio.Queue(_QUEUE)
-        self._sequences: dict[str, int] = {}
-        self._epoch = 0
+        self._queue: asyncio.Queue[FeedItem | None] = asyncio.Queue(_QUEUE)
+        self._terms = Terms()
+        self._last_epochs: dict[str, int] = {}
         self.finished = False
         """Whether the feed has nothing more."""
 
     @property
     def epoch(self) -> int:
-        """Return this collector's term; 0 before `load`."""
-        return self._epoch
+        """Return the greatest epoch of this process; 0 before its first term."""
+        return self._terms.latest_epoch
 
     @property
     def source(self) -> str:
         """Return the name of the feed that chains come from."""
         return self._feed.name
+
+    @property
+    def owned(self) -> Collection[str]:
+        """Return the indices that are collected here now."""
+        return self._terms.owned
+
+    def epoch_of(self, index: str) -> int:
+        """Return the epoch under which `index` is collected here; 0 when it is not."""
+        return self._terms.epoch_of(index)
+
+    def last_epoch_of(self, index: str) -> int:
+        """Return the greatest epoch that `index` ever had here; 0 when none."""
+        return max(self._last_epochs.get(index, 0), self._terms.epoch_of(index))
 
     def has_ended(self, index: str) -> bool:
         """Return whether nothing more comes of `index`: the feed has ended, or never had it.
@@ -102,18 +120,19 @@ class CollectionPipeline:
         return event_time if self._feed.name == FeedName.REPLAY else self._clock.now()
 
     async def load(self) -> None:
-        """Show what the journal holds, and take a new epoch."""
-        records, last_epoch = await self._writer.run(self._load)
+        """Show what the journal holds. Nothing is owned yet."""
+        records, self._last_epochs = await self._writer.run(self._load)
         for index in sorted({*self._feed.indices, *records}):
             self._board.add_index(index)
             last = records.get(index)
             if last is not None:
                 self._board.publish(index, Snapshot(last))
-        self._epoch = next_epoch(last_epoch, self._clock.now())
-        log.info("epoch_taken", epoch=self._epoch, feed=self._feed.name)
 
-    def _load(self) -> tuple[Mapping[str, Record | None], int]:
-        return {index: self._last(index) for index in self._journal.indices()}, self._journal.last_epoch()
+    def _load(self) -> tuple[Mapping[str, Record | None], dict[str, int]]:
+        indices = self._journal.indices()
+        # Of an index that has nothing left, its cursors tell; they are not apart, and too great an epoch does no harm.
+        least = self._journal.last_epoch()
+        return {index: self._last(index) for index in indices}, dict.fromkeys({*indices, *self._feed.indices}, least)
 
     def _last(self, index: str) -> Record | None:
         try:
@@ -123,30 +142,64 @@ class CollectionPipeline:
             log.error("journal_damaged", index=index, error=error.message)
             return None
 
+    async def own(self, indices: Collection[str], token: int = 0) -> None:
+        """Begin a term of each of `indices` that is not owned.
+
+        Args:
+            indices: Of those that the feed brings.
+            token: The least epoch, such as a lease's; the journal or the clock may ask for a greater one.
+        """
+        await self._writer.run(self._begin, [each for each in indices if not self._terms.epoch_of(each)], token)
+        self._feed.select(self._terms.owned)
+
+    async def disown(self, index: str) -> None:
+        """End the term of `index` at once. What is in the journal stays, for storage to fetch."""
+        await self._writer.run(self._end, index)
+        self._feed.select(self._terms.owned)
+
+    def _begin(self, indices: Sequence[str], token: int) -> None:
+        now = self._clock.now()
+        for index in indices:
+            epoch = max(token, next_epoch(self.last_epoch_of(index), now))
+            newest = self._board.newest(index)
+            last = from_micros(newest.record.event_time_us) if newest is not None else None
+            self._terms.begin(index, epoch)
+            self._last_epochs[index] = epoch
+            self._watch.begin(index, last, now)
+            log.info("epoch_taken", index=index, epoch=epoch, feed=self._feed.name)
+
+    def _end(self, index: str) -> None:
+        if self._terms.epoch_of(index):
+            log.warning("epoch_ended", index=index, epoch=self._terms.epoch_of(index))
+        self._terms.end(index)
+        self._watch.end(index)
+
     async def run(self) -> None:
         """Collect until the feed ends; then return. Cancellation loses only what was not yet in the journal.
 
         Raises:
             FeedError: The feed cannot go on.
         """
-        resume = await self._writer.run(self._resume_points)
+        resume = await self._writer.run(self._resume.read, self._feed.indices)
         async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(self._watch_time(), name="gap watch")
             tasks.create_task(self._take(resume), name="feed")
-            tasks.create_task(self._commit_all(), name="journal")
+            await tasks.create_task(self._commit_all(), name="journal")
+            watching.cancel()
         self.finished = True
-        log.info("feed_finished", feed=self._feed.name, collected=self._sequences)
-
-    def _resume_points(self) -> Mapping[str, datetime]:
-        noted = {index: self._journal.note(self._note_name(index)) for index in self._feed.indices}
-        return {index: from_micros(int(text)) for index, text in noted.items() if text}
+        log.info("feed_finished", feed=self._feed.name, collected={i: self._terms.count(i) for i in self._feed.indices})
 
     async def _take(self, resume: Mapping[str, datetime]) -> None:
         async for item in self._feed.chains(resume):
-            if isinstance(item, Chain):
-                await self._queue.put(item)
-            else:
-                log.warning("feed_interrupted", index=item.index, cause=item.cause.name, detail=item.detail)
+            await self._queue.put(item)
         await self._queue.put(None)
+
+    async def _watch_time(self) -> None:
+        while True:
+            await self._clock.sleep(_WATCH_S)
+            explained = [index for index in self._terms.owned if self._gaps.open_count(index, closed_too=True)]
+            for news in self._watch.overdue(self._clock.now(), explained):
+                await self._queue.put(news)
 
     async def _commit_all(self) -> None:
         ended = False
@@ -155,64 +208,42 @@ class CollectionPipeline:
             while not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             ended = batch[-1] is None
-            chains = [chain for chain in batch if chain is not None]
-            if not chains:
+            items = [item for item in batch if item is not None]
+            if not items:
                 continue
-            for record in await self._writer.run(self._write, chains):
+            for record in await self._writer.run(self._write, items):
                 self._board.publish(record.index, Snapshot(record))
                 log.debug("chain_published", index=record.index, sequence=record.position.sequence)
             self._on_committed()
 
-    def _write(self, chains: Sequence[Chain]) -> Sequence[Record]:
+    def _write(self, items: Sequence[FeedItem]) -> Sequence[Record]:
         # All of it here: shaping and encoding a queue full of large chains would hold up the event loop.
-        records = [self._record(chain) for chain in chains]
-        self._commit(records)
+        records: list[Record] = []
+        notices: list[Notice] = []
+        with transaction(self._outbox.connection):
+            for item in items:
+                epoch = self._terms.epoch_of(item.index)
+                if not epoch:
+                    continue  # on its way when the index was lost: its owner has it too
+                if isinstance(item, Interruption):
+                    notices += self._note_gap(item, epoch)
+                    continue
+                notices += self._gaps.close_inherited(item.index, item.event_time, self._clock.now())
+                for news in self._watch.on_chain(item, self._clock.now()):
+                    notices += self._note_gap(news, epoch)
+                record, notice = self._record(item)
+                records.append(record)
+                notices.append(notice)
+                self._resume.note(record)
+            self._journal.append(records)
+            self._outbox.add(notices)
         return records
 
-    def _record(self, chain: Chain) -> Record:
-        with tracer.start_as_current_span("collect_chain", attributes={"index": chain.index}):
-            shaped = shape_chain(chain, self._offsets)
-            sequence = self._sequences[chain.index] = self._sequences.get(chain.index, 0) + 1
-            position = Position(self._epoch, sequence)
-            return Record(
-                index=chain.index,
-                position=position,
-                event_time_us=to_micros(chain.event_time),
-                receive_time_us=to_micros(chain.receive_time),
-                leg_count=shaped.leg_count(),
-                traceparent=current_traceparent(),
-                payload=encode_chain(shaped, position).SerializeToString(),
-            )
+    def _record(self, chain: Chain) -> tuple[Record, Notice]:
+        open_gaps = self._gaps.open_count(chain.index)
+        return self._maker.make(chain, self._terms.next_position(chain.index), open_gaps)
 
-    def _commit(self, records: Sequence[Record]) -> None:
-        with transaction(self._outbox.connection):
-            self._journal.append(records)
-            for record in records:
-                self._journal.set_note(self._note_name(record.index), str(record.event_time_us))
-            self._outbox.add(_notice(record) for record in records)
-
-    def _note_name(self, index: str) -> str:
-        return f"collected/{self._feed.identity}/{self._run_name}/{index}"
-
-
-def _notice(record: Record) -> Notice:
-    epoch, sequence = record.position
-    event_time = to_timestamp(from_micros(record.event_time_us))
-    buckets = sorted({b for e in Snapshot(record).message.expiries for b in e.buckets})
-    return Notice(
-        event_pb2.Event(
-            event_id=f"legs_collected/{record.index}/{epoch}/{sequence}",
-            event_type="legs_collected",
-            occurred_at=to_timestamp(from_micros(record.receive_time_us)),
-            service="collection",
-            legs_collected=event_pb2.LegsCollected(
-                index=record.index,
-                epoch=epoch,
-                sequence=sequence,
-                event_time=event_time,
-                count=record.leg_count,
-                buckets=buckets,
-            ),
-        ),
-        record.traceparent,
-    )
+    def _note_gap(self, news: Interruption, epoch: int) -> list[Notice]:
+        state = "ended" if news.until else "began"
+        log.warning("gap_" + state, index=news.index, cause=news.cause.name, since=news.since, detail=news.detail)
+        return self._gaps.note(news, epoch, self._clock.now())

@@ -8,11 +8,22 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import timedelta
 
+from optrading.collection.backfilling import Backfiller
 from optrading.collection.feeds.base import Feed
+from optrading.collection.gap_watch import GapWatch
+from optrading.collection.gaps import GapLedger
+from optrading.collection.hours import market_calendar
+from optrading.collection.inspection import Inspector
+from optrading.collection.lane_store import LaneStore
+from optrading.collection.lanes import SideLanes
+from optrading.collection.ledger_outlet import LedgerOutlet
 from optrading.collection.outlet import Outlet
 from optrading.collection.pipeline import CollectionPipeline
+from optrading.collection.records import RecordMaker
+from optrading.collection.resume import ResumePoints
 from optrading.collection.servicer import CollectionServicer
 from optrading.collection.settings import CollectionSettings
+from optrading.collection.shaping import Shaper
 from optrading.collection.snapshot import Snapshot
 from optrading.collection.trimming import JournalTrimmer
 from optrading.collection.v1.collection_service_pb2_grpc import add_CollectionServiceServicer_to_server
@@ -67,32 +78,58 @@ async def run_collection(settings: CollectionSettings, feed: Feed, clock: Clock)
         writer = await stack.enter_async_context(Worker("journal-writer"))
         reader = await stack.enter_async_context(Worker("journal-reader"))
         journal, outbox = Journal(writing), Outbox(writing, enabled=settings.redis_url is not None)
+        gaps, lanes = GapLedger(writing), LaneStore(writing, journal)
         board: Board[Snapshot] = Board()
         bus = EventBus(settings.redis_url, outbox, writer)
+        limits = StreamLimits(settings.heartbeat_interval_s, settings.stream_max_age_s)
+        seen = Journal(reading, create=False)
+        ledgers = LedgerOutlet(GapLedger(reading, create=False), LaneStore(reading, seen, create=False), reader, limits)
+
+        def committed() -> None:
+            bus.wake()
+            ledgers.wake()
+            backfiller.wake()
+
+        calendar = await asyncio.to_thread(market_calendar, settings, clock.now())
         pipeline = CollectionPipeline(
-            feed, board, journal, outbox, writer, clock, settings.offsets(), settings.replay_run, bus.wake
+            feed,
+            board,
+            journal,
+            outbox,
+            gaps,
+            writer,
+            clock,
+            RecordMaker(Shaper(settings.window()), Inspector(timedelta(seconds=settings.stale_after_s), calendar)),
+            GapWatch(calendar, timedelta(seconds=settings.gap_after_s)),
+            ResumePoints(journal, feed.identity, settings.replay_run),
+            committed,
         )
+        side = SideLanes(lanes, outbox, writer, clock, committed)
+        backfiller = Backfiller(feed, gaps, side, outbox, writer, clock, enabled=settings.backfill_enabled)
         trimmer = JournalTrimmer(
             journal,
+            lanes,
             outbox,
             writer,
             clock,
             window=timedelta(seconds=settings.journal_window_s),
             retention=timedelta(days=settings.recovery_log_retention_days),
         )
-        limits = StreamLimits(settings.heartbeat_interval_s, settings.stream_max_age_s)
-        outlet = Outlet(board, Journal(reading, create=False), reader, limits)
-        servicer = CollectionServicer(board, outlet, trimmer, pipeline)
+        outlet = Outlet(board, seen, reader, limits)
+        servicer = CollectionServicer(board, outlet, ledgers, trimmer, pipeline)
         await pipeline.load()
+        await pipeline.own(feed.indices)
         server = await stack.enter_async_context(
             serve(settings, "collection", lambda server: add_CollectionServiceServicer_to_server(servicer, server))
         )
         stack.callback(board.close)
+        stack.callback(ledgers.close)
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(pipeline.run(), name="pipeline"),
                 tasks.create_task(trimmer.run(settings.trim_interval_s), name="trimmer"),
                 tasks.create_task(bus.run(), name="bus"),
+                tasks.create_task(backfiller.run(), name="backfill"),
             ]
             await server.set_serving(True)
             try:

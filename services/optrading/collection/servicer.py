@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator
 
+from optrading.collection.ledger_outlet import LedgerOutlet
 from optrading.collection.outlet import Outlet
 from optrading.collection.pipeline import CollectionPipeline
-from optrading.collection.snapshot import Snapshot
+from optrading.collection.snapshot import Snapshot, read_lane_response
 from optrading.collection.trimming import JournalTrimmer
 from optrading.collection.v1 import collection_service_pb2 as pb
 from optrading.collection.v1 import collection_service_pb2_grpc as pb_grpc
@@ -24,11 +25,17 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
     """Hands out what the board shows and what the journal holds."""
 
     def __init__(
-        self, board: Board[Snapshot], outlet: Outlet, trimmer: JournalTrimmer, pipeline: CollectionPipeline
+        self,
+        board: Board[Snapshot],
+        outlet: Outlet,
+        ledgers: LedgerOutlet,
+        trimmer: JournalTrimmer,
+        pipeline: CollectionPipeline,
     ) -> None:
         """Serve from these."""
         self._board = board
         self._outlet = outlet
+        self._ledgers = ledgers
         self._trimmer = trimmer
         self._pipeline = pipeline
 
@@ -74,26 +81,49 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
         check_index(request.index, self._board.indices)
         if request.epoch <= 0 or request.sequence <= 0:
             raise InvalidArgument("epoch and sequence must be positive", reason="INVALID_POSITION", field="sequence")
-        if request.epoch > self._pipeline.epoch:
+        known = self._pipeline.last_epoch_of(request.index)
+        if request.epoch > known:
+            await self._pipeline.disown(request.index)
             raise FailedPrecondition(
-                f"{request.index}: storage has seen epoch {request.epoch}, newer than this collector's"
-                f" {self._pipeline.epoch}",
+                f"{request.index}: storage has seen epoch {request.epoch}, newer than this collector's {known}",
                 reason="EPOCH_SUPERSEDED",
             )
-        self._trimmer.acknowledge(request.index, Position(request.epoch, request.sequence))
+        await self._trimmer.acknowledge(request.index, Position(request.epoch, request.sequence))
         return pb.AcknowledgeChainsResponse()
 
-    def WatchGaps(self, request: pb.WatchGapsRequest, context: Context) -> AsyncIterator[pb.WatchGapsResponse]:
-        """Answer that this is not served yet."""
-        raise ServiceError("WatchGaps is not served yet")
+    async def WatchGaps(self, request: pb.WatchGapsRequest, context: Context) -> AsyncIterator[pb.WatchGapsResponse]:
+        """Stream the changes of the gap ledger."""
+        ledger_id = self._ledgers.ledger_id
+        async for change in self._ledgers.follow_gaps(request.ledger_id, request.resume_after_change):
+            if change is None:
+                yield pb.WatchGapsResponse(ledger_id=ledger_id)
+            else:
+                yield pb.WatchGapsResponse(ledger_id=ledger_id, change=change.number, gap=change.gap)
 
     async def ListLanes(self, request: pb.ListLanesRequest, context: Context) -> pb.ListLanesResponse:
-        """Answer that this is not served yet."""
-        raise ServiceError("ListLanes is not served yet")
+        """List the side lanes."""
+        live = {index: self._pipeline.epoch_of(index) for index in self._pipeline.owned}
+        lanes = await self._ledgers.lanes(live)
+        return pb.ListLanesResponse(
+            lanes=[
+                pb.Lane(
+                    index=lane.index,
+                    epoch=lane.epoch,
+                    kind=pb.LaneKind.ValueType(lane.kind),
+                    first_sequence=lane.first_sequence,
+                    last_sequence=lane.last_sequence,
+                )
+                for lane in lanes
+            ]
+        )
 
-    def ReadLane(self, request: pb.ReadLaneRequest, context: Context) -> AsyncIterator[pb.ReadLaneResponse]:
-        """Answer that this is not served yet."""
-        raise ServiceError("ReadLane is not served yet")
+    async def ReadLane(  # type: ignore[override]  # ready bytes, which CallInterceptor passes on
+        self, request: pb.ReadLaneRequest, context: Context
+    ) -> AsyncIterator[bytes]:
+        """Stream the chains of a side lane that are here."""
+        after = Position(request.epoch, request.resume_after_sequence)
+        async for record in self._ledgers.read_lane(request.index, after):
+            yield read_lane_response(record)
 
     async def BeginImport(self, request: pb.BeginImportRequest, context: Context) -> pb.BeginImportResponse:
         """Answer that this is not served yet."""
@@ -117,6 +147,7 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
             source=self._pipeline.source,
             spot_inr=math.nan,
             finished=self._pipeline.has_ended(index),
+            owned=self._pipeline.epoch_of(index) > 0,
         )
         if newest is None:
             return listing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pydantic import Field, field_validator
 
 from optrading.common.settings import ServiceSettings
 from optrading.market.strikes import parse_offsets
+from optrading.market.window import WindowShape
 
 DEFAULT_OFFSETS = "-2,-1,0,1,2"
 EXTENDED_OFFSETS = "-5,-4,-3,-2,-1,0,1,2,3,4,5"
@@ -21,6 +23,8 @@ class FeedName(StrEnum):
     """A made-up market that never closes; no account and no file needed."""
     REPLAY = "replay"
     """A recorded day."""
+    KITE = "kite"
+    """Zerodha's Kite Connect, live."""
 
 
 class ReplayEnd(StrEnum):
@@ -30,6 +34,17 @@ class ReplayEnd(StrEnum):
     """Nothing: the last chains stay."""
     LOOP = "loop"
     """Begins again."""
+
+
+class MarketHours(StrEnum):
+    """When the market of a live feed is open."""
+
+    EXCHANGE = "exchange"
+    """As the exchanges' calendar has it."""
+    ALWAYS = "always"
+    """Day and night: a demonstration."""
+    RECORDED = "recorded"
+    """As the feed says: it plays a recorded day, and our clock tells nothing of it."""
 
 
 class CollectionSettings(ServiceSettings):
@@ -49,6 +64,15 @@ class CollectionSettings(ServiceSettings):
         active_strike_offsets: Which strikes to collect: a list such as `-2,-1,0,1,2`, a range such as `-5..5`, or
             `all`. Empty takes -2..2, or -5..5 with `feature_extended_analysis`.
         feature_extended_analysis: Eleven strikes instead of five where no offsets are set.
+        recentre_margin: How far past the middle between two strikes the spot must be for the active strikes to move, as
+            a part of their distance.
+        strike_overlap_s: How long a strike that is no longer near the money stays active, seconds of event time.
+        market_hours: When the market of a live feed is open: `exchange`, `always` or `recorded`.
+        holiday_file: Days that the calendar does not know or has wrong, one per line: `2026-01-15 closed`,
+            `2026-02-01 open` or `2026-11-08 18:00-19:00`, with a name behind it.
+        gap_after_s: Silence of an index while its market is open that is noted as a gap, seconds.
+        stale_after_s: Age from which on a live chain is flagged as stale, seconds.
+        backfill_enabled: Whether gaps are filled from the feed's history, where it has one.
         journal_window_s: How long a stored chain stays in the journal for readers that resume, seconds.
         recovery_log_retention_days: Age at which a chain leaves the journal even if storage never had it, days.
         trim_interval_s: Time between two trims of the journal, seconds.
@@ -66,6 +90,13 @@ class CollectionSettings(ServiceSettings):
     cut_interval_s: float = Field(default=1.0, ge=0.05, le=3600)
     active_strike_offsets: str = ""
     feature_extended_analysis: bool = False
+    recentre_margin: float = Field(default=0.25, ge=0, le=0.5)
+    strike_overlap_s: float = Field(default=300.0, ge=0)
+    market_hours: MarketHours = MarketHours.EXCHANGE
+    holiday_file: Path | None = None
+    gap_after_s: float = Field(default=10.0, gt=0)
+    stale_after_s: float = Field(default=30.0, gt=0)
+    backfill_enabled: bool = True
     journal_window_s: float = Field(default=600.0, ge=0)
     recovery_log_retention_days: float = Field(default=7.0, gt=0)
     trim_interval_s: float = Field(default=30.0, gt=0)
@@ -81,3 +112,7 @@ class CollectionSettings(ServiceSettings):
         """Return the strike offsets to collect; None for all."""
         fallback = EXTENDED_OFFSETS if self.feature_extended_analysis else DEFAULT_OFFSETS
         return parse_offsets(self.active_strike_offsets or fallback)
+
+    def window(self) -> WindowShape:
+        """Return which strikes are active."""
+        return WindowShape(self.offsets(), self.recentre_margin, timedelta(seconds=self.strike_overlap_s))

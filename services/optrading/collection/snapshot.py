@@ -13,6 +13,16 @@ from optrading.market.v1 import chain_pb2
 _CHAIN = 1
 _SKIPPED_COUNT = 3
 _TRACEPARENT = 4
+_LANE_CHAIN = 1
+_LANE_TRACEPARENT = 2
+
+
+def read_lane_response(record: Record) -> bytes:
+    """Return a serialized ReadLaneResponse."""
+    traceparent = record.traceparent.encode()
+    return message_field(_LANE_CHAIN, record.payload) + (
+        message_field(_LANE_TRACEPARENT, traceparent) if traceparent else b""
+    )
 
 
 class Snapshot:

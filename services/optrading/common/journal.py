@@ -13,11 +13,18 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import takewhile
 
+from optrading.common.bookmarks import Bookmarks
 from optrading.common.errors import DataLoss
 from optrading.market.chain import ORIGIN, Position
 
+LIVE = "snapshot"
+"""Table of the chains that live streams carry."""
+
+SIDE = "side_snapshot"
+"""Table of chains that no live stream carries: imports, and what was made from a feed's history."""
+
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS snapshot (
+CREATE TABLE IF NOT EXISTS {table} (
   row_id INTEGER PRIMARY KEY,
   index_name TEXT NOT NULL,
   epoch INTEGER NOT NULL,
@@ -30,15 +37,6 @@ CREATE TABLE IF NOT EXISTS snapshot (
   payload BLOB NOT NULL,
   UNIQUE (index_name, epoch, sequence)
 ) STRICT;
-CREATE TABLE IF NOT EXISTS cursor (
-  name TEXT PRIMARY KEY,
-  epoch INTEGER NOT NULL,
-  sequence INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS note (
-  name TEXT PRIMARY KEY,
-  value TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
 """
 
 _COLUMNS = "index_name, epoch, sequence, event_time_us, receive_time_us, leg_count, traceparent, crc32, payload"
@@ -67,14 +65,15 @@ class Record:
     payload: bytes
 
 
-class Journal:
-    """The table and its cursors, on a connection that the caller owns."""
+class Journal(Bookmarks):
+    """The table and its bookmarks, on a connection that the caller owns."""
 
-    def __init__(self, connection: sqlite3.Connection, *, create: bool = True) -> None:
-        """Use `connection`; make the tables unless they are known to be there."""
-        self._connection = connection
+    def __init__(self, connection: sqlite3.Connection, *, table: str = LIVE, create: bool = True) -> None:
+        """Use `table` on `connection`; make the tables unless they are known to be there."""
+        super().__init__(connection, create=create)
+        self._table = table
         if create:
-            connection.executescript(_SCHEMA)
+            connection.executescript(_SCHEMA.format(table=table))
 
     def append(self, records: Iterable[Record]) -> None:
         """Add `records`.
@@ -83,7 +82,7 @@ class Journal:
             sqlite3.IntegrityError: A position is there already.
         """
         self._connection.executemany(
-            f"INSERT INTO snapshot ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO {self._table} ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (r.index, *r.position, r.event_time_us, r.receive_time_us, r.leg_count, r.traceparent,
                  zlib.crc32(r.payload), r.payload)
@@ -98,7 +97,7 @@ class Journal:
             DataLoss: A row does not match its CRC.
         """
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM snapshot WHERE index_name = ? AND (epoch, sequence) > (?, ?)"
+            f"SELECT {_COLUMNS} FROM {self._table} WHERE index_name = ? AND (epoch, sequence) > (?, ?)"
             " ORDER BY epoch, sequence LIMIT ?",
             (index, *position, limit),
         )
@@ -111,31 +110,65 @@ class Journal:
             DataLoss: The row does not match its CRC.
         """
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM snapshot WHERE index_name = ? ORDER BY epoch DESC, sequence DESC LIMIT 1", (index,)
+            f"SELECT {_COLUMNS} FROM {self._table} WHERE index_name = ? ORDER BY epoch DESC, sequence DESC LIMIT 1",
+            (index,),
         )
         return next((_record(row) for row in rows), None)
 
     def first_position(self, index: str) -> Position | None:
         """Return the oldest position of `index` that is kept."""
         row = self._connection.execute(
-            "SELECT epoch, sequence FROM snapshot WHERE index_name = ? ORDER BY epoch, sequence LIMIT 1", (index,)
+            f"SELECT epoch, sequence FROM {self._table} WHERE index_name = ? ORDER BY epoch, sequence LIMIT 1", (index,)
         ).fetchone()
         return Position(*row) if row else None
 
     def last_position(self, index: str) -> Position | None:
         """Return the newest position of `index` that is kept, without reading the record."""
         row = self._connection.execute(
-            "SELECT epoch, sequence FROM snapshot WHERE index_name = ? ORDER BY epoch DESC, sequence DESC LIMIT 1",
+            f"SELECT epoch, sequence FROM {self._table} WHERE index_name = ?"
+            " ORDER BY epoch DESC, sequence DESC LIMIT 1",
             (index,),
         ).fetchone()
         return Position(*row) if row else None
+
+    def epochs(self, index: str) -> list[tuple[int, int, int]]:
+        """Return each epoch of `index` that has records here, ascending, with its first and last sequence kept."""
+        found: list[tuple[int, int, int]] = []
+        epoch = 0
+        while True:
+            # From epoch to epoch along the index: grouping would read every entry of it.
+            (epoch,) = self._connection.execute(
+                f"SELECT min(epoch) FROM {self._table} WHERE index_name = ? AND epoch > ?", (index, epoch)
+            ).fetchone()
+            if epoch is None:
+                return found
+            first, last = self._connection.execute(
+                f"SELECT (SELECT min(sequence) FROM {self._table} WHERE index_name = ?1 AND epoch = ?2),"
+                f" (SELECT max(sequence) FROM {self._table} WHERE index_name = ?1 AND epoch = ?2)",
+                (index, epoch),
+            ).fetchone()
+            found.append((epoch, first, last))
+
+    def read_epoch(self, index: str, after: Position, limit: int) -> list[Record]:
+        """Return up to `limit` records of the epoch of `after` that follow it, in order.
+
+        Raises:
+            DataLoss: A row does not match its CRC.
+        """
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM {self._table} WHERE index_name = ? AND epoch = ? AND sequence > ?"
+            " ORDER BY sequence LIMIT ?",
+            (index, *after, limit),
+        )
+        return [_record(row) for row in rows]
 
     def indices(self) -> list[str]:
         """Return the indices that have records, by name."""
         # From name to name along the index; DISTINCT would read every entry of it.
         rows = self._connection.execute(
-            "WITH RECURSIVE each(name) AS (SELECT min(index_name) FROM snapshot UNION ALL"
-            " SELECT (SELECT min(index_name) FROM snapshot WHERE index_name > name) FROM each WHERE name IS NOT NULL)"
+            f"WITH RECURSIVE each(name) AS (SELECT min(index_name) FROM {self._table} UNION ALL"
+            f" SELECT (SELECT min(index_name) FROM {self._table} WHERE index_name > name) FROM each"
+            " WHERE name IS NOT NULL)"
             " SELECT name FROM each WHERE name IS NOT NULL"
         )
         return [name for (name,) in rows]
@@ -165,14 +198,14 @@ class Journal:
             return 0
         with closing(
             self._connection.execute(
-                "SELECT row_id, receive_time_us, epoch, sequence FROM snapshot WHERE index_name = ?"
+                f"SELECT row_id, receive_time_us, epoch, sequence FROM {self._table} WHERE index_name = ?"
                 " AND (epoch, sequence) <= (?, ?) AND (epoch, sequence) < (?, ?) ORDER BY epoch, sequence LIMIT ?",
                 (index, *up_to, *newest, limit),
             )
         ) as rows:
             old = list(takewhile(lambda row: row[1] < received_before_us, rows))
         if old:
-            self._connection.executemany("DELETE FROM snapshot WHERE row_id = ?", [row[:1] for row in old])
+            self._connection.executemany(f"DELETE FROM {self._table} WHERE row_id = ?", [row[:1] for row in old])
             self.set_cursor(_trimmed(index), Position(*old[-1][2:]))
         return len(old)
 
@@ -180,7 +213,7 @@ class Journal:
         """Return whether `position` of `index` is here."""
         return bool(
             self._connection.execute(
-                "SELECT 1 FROM snapshot WHERE index_name = ? AND (epoch, sequence) = (?, ?)", (index, *position)
+                f"SELECT 1 FROM {self._table} WHERE index_name = ? AND (epoch, sequence) = (?, ?)", (index, *position)
             ).fetchone()
         )
 
@@ -191,38 +224,13 @@ class Journal:
             How many were removed.
         """
         return self._connection.execute(
-            "DELETE FROM snapshot WHERE index_name = ? AND (epoch, sequence) BETWEEN (?, ?) AND (?, ?)",
+            f"DELETE FROM {self._table} WHERE index_name = ? AND (epoch, sequence) BETWEEN (?, ?) AND (?, ?)",
             (index, *first, *last),
         ).rowcount
 
     def trimmed(self, index: str) -> Position:
         """Return the greatest position of `index` that was trimmed away; ORIGIN when nothing was."""
         return self.cursor(_trimmed(index))
-
-    def cursor(self, name: str) -> Position:
-        """Return the position kept under `name`; ORIGIN when there is none."""
-        row = self._connection.execute("SELECT epoch, sequence FROM cursor WHERE name = ?", (name,)).fetchone()
-        return Position(*row) if row else ORIGIN
-
-    def cursors(self, prefix: str) -> dict[str, Position]:
-        """Return the cursors whose names begin with `prefix`, by the rest of the name."""
-        rows = self._connection.execute("SELECT name, epoch, sequence FROM cursor WHERE name GLOB ?", (f"{prefix}*",))
-        return {name.removeprefix(prefix): Position(epoch, sequence) for name, epoch, sequence in rows}
-
-    def set_cursor(self, name: str, position: Position) -> None:
-        """Keep `position` under `name`."""
-        self._connection.execute(
-            "INSERT OR REPLACE INTO cursor (name, epoch, sequence) VALUES (?, ?, ?)", (name, *position)
-        )
-
-    def note(self, name: str) -> str | None:
-        """Return the text kept under `name`."""
-        row = self._connection.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
-        return str(row[0]) if row else None
-
-    def set_note(self, name: str, value: str) -> None:
-        """Keep `value` under `name`."""
-        self._connection.execute("INSERT OR REPLACE INTO note (name, value) VALUES (?, ?)", (name, value))
 
 
 def _trimmed(index: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from optrading.market.quality import UNSUSPICIOUS, Flags, QualityFlag, no_flags
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
@@ -42,6 +44,7 @@ class Legs:
         volume_units: Traded today, units of the index.
         open_interest_units: Open interest, units of the index.
         open_interest_change_units: Change against the previous day's close, units of the index.
+        quality: What is suspicious of each leg, sums of `QualityFlag`; nothing unless given.
     """
 
     last_inr: Floats
@@ -50,14 +53,20 @@ class Legs:
     volume_units: Floats
     open_interest_units: Floats
     open_interest_change_units: Floats
+    quality: Flags = field(default_factory=lambda: no_flags(0), kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Fill in what is suspicious where it was not given: nothing."""
+        if not len(self.quality):
+            object.__setattr__(self, "quality", no_flags(len(self.last_inr)))
 
     @classmethod
     def unknown(cls, size: int) -> Self:
         """Return `size` legs of which nothing is known."""
-        return cls(*(column(np.full(size, np.nan)) for _ in fields(cls)))
+        return cls(*(column(np.full(size, np.nan)) for _ in LEG_COLUMNS))
 
     def columns(self) -> tuple[Floats, ...]:
-        """Return the six columns in the order of the attributes."""
+        """Return the six columns of numbers in the order of the attributes."""
         return (
             self.last_inr,
             self.bid_inr,
@@ -73,10 +82,18 @@ class Legs:
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Self:
         """Return these rows only."""
-        return type(self)(*(values[rows] for values in self.columns()))
+        return type(self)(*(values[rows] for values in self.columns()), quality=self.quality[rows])
 
 
-LEG_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Legs))
+LEG_COLUMNS: tuple[str, ...] = (
+    "last_inr",
+    "bid_inr",
+    "ask_inr",
+    "volume_units",
+    "open_interest_units",
+    "open_interest_change_units",
+)
+"""Names of the columns of numbers, in order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,6 +133,25 @@ class ExpiryChain:
         return int(np.count_nonzero(self.call.known()) + np.count_nonzero(self.put.known()))
 
 
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """How much of what was wanted a chain holds.
+
+    Attributes:
+        wanted_leg_count: Legs that were wanted: of the active strikes, what is known to be listed.
+        known_leg_count: Legs of these with at least one known value.
+        flagged_leg_count: Known legs with at least one quality flag.
+        ratio: Legs that are known and not stale, over those wanted: 0 to 1; NaN when none was wanted.
+        open_gap_count: Gaps of the index that were open at this instant.
+    """
+
+    wanted_leg_count: int
+    known_leg_count: int
+    flagged_leg_count: int
+    ratio: float
+    open_gap_count: int = 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Chain:
     """One index at one instant.
@@ -127,6 +163,8 @@ class Chain:
         spot_inr: Value of the index, rupees; NaN when unknown.
         expiries: Ascending by expiry, each once.
         source: Feed it came from.
+        quality: What is suspicious of it as a whole.
+        completeness: How much of what was wanted it holds; None where nobody said.
     """
 
     index: str
@@ -135,6 +173,8 @@ class Chain:
     spot_inr: float
     expiries: tuple[ExpiryChain, ...]
     source: str
+    quality: QualityFlag = UNSUSPICIOUS
+    completeness: Completeness | None = None
 
     def leg_count(self) -> int:
         """Return the number of legs with at least one known value."""

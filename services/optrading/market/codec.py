@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from optrading.market.chain import LEG_COLUMNS, Chain, ExpiryChain, Legs, Position, column
+from optrading.market.chain import LEG_COLUMNS, Chain, Completeness, ExpiryChain, Legs, Position, column
+from optrading.market.quality import QualityFlag, no_flags
 from optrading.market.v1 import chain_pb2
 
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,6 +47,21 @@ def encode_chain(chain: Chain, position: Position) -> chain_pb2.ChainSnapshot:
         spot_inr=chain.spot_inr,
         expiries=[_encode_expiry(expiry) for expiry in chain.expiries],
         source=chain.source,
+        quality=chain.quality,
+        completeness=encode_completeness(chain.completeness),
+    )
+
+
+def encode_completeness(completeness: Completeness | None) -> chain_pb2.Completeness | None:
+    """Return the message of `completeness`, where there is one."""
+    if completeness is None:
+        return None
+    return chain_pb2.Completeness(
+        wanted_leg_count=completeness.wanted_leg_count,
+        known_leg_count=completeness.known_leg_count,
+        flagged_leg_count=completeness.flagged_leg_count,
+        ratio=completeness.ratio,
+        open_gap_count=completeness.open_gap_count,
     )
 
 
@@ -62,6 +78,17 @@ def decode_chain(message: chain_pb2.ChainSnapshot) -> Chain:
         spot_inr=message.spot_inr,
         expiries=tuple(_decode_expiry(expiry) for expiry in message.expiries),
         source=message.source,
+        quality=QualityFlag(message.quality),
+        completeness=_decode_completeness(message),
+    )
+
+
+def _decode_completeness(message: chain_pb2.ChainSnapshot) -> Completeness | None:
+    if not message.HasField("completeness"):
+        return None
+    found = message.completeness
+    return Completeness(
+        found.wanted_leg_count, found.known_leg_count, found.flagged_leg_count, found.ratio, found.open_gap_count
     )
 
 
@@ -85,7 +112,8 @@ def _encode_expiry(chain: ExpiryChain) -> chain_pb2.ExpiryChain:
 def _encode_legs(legs: Legs) -> chain_pb2.LegColumns:
     # Lists of Python floats: protobuf takes them several times faster than numpy scalars.
     return chain_pb2.LegColumns(
-        **{name: values.tolist() for name, values in zip(LEG_COLUMNS, legs.columns(), strict=True)}
+        **{name: values.tolist() for name, values in zip(LEG_COLUMNS, legs.columns(), strict=True)},
+        quality=legs.quality.tolist() if legs.quality.any() else (),
     )
 
 
@@ -101,10 +129,14 @@ def _decode_expiry(message: chain_pb2.ExpiryChain) -> ExpiryChain:
         buckets=tuple(message.buckets),
     )
     lengths = {len(values) for legs in (chain.call, chain.put) for values in legs.columns()}
+    lengths |= {len(chain.call.quality), len(chain.put.quality)}
     if lengths | {len(chain.atm_offset)} != {len(strike_inr)}:
         raise ValueError(f"the columns of {message.expiry} have {sorted(lengths)} rows for {len(strike_inr)} strikes")
     return chain
 
 
 def _decode_legs(message: chain_pb2.LegColumns) -> Legs:
-    return Legs(*(column(getattr(message, name)) for name in LEG_COLUMNS))
+    columns = [column(getattr(message, name)) for name in LEG_COLUMNS]
+    # Without any flag the column is left out.
+    quality = np.array(message.quality, dtype=np.uint16) if message.quality else no_flags(len(columns[0]))
+    return Legs(*columns, quality=quality)

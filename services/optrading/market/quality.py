@@ -25,11 +25,15 @@ class QualityFlag(IntFlag):
     PRICE_OUTSIDE_LIMITS = 16
     """A price is outside of what the exchange or the absence of arbitrage allows."""
     INCOMPLETE = 32
-    """Wanted legs are missing. On a chain only."""
+    """On a chain: wanted legs are missing. On a leg: it is listed and nothing is known of it."""
     BACKFILLED = 64
     """Made from the feed's history after the fact. On a chain only."""
     MARKET_CLOSED = 128
     """The market was closed at this instant. On a chain only."""
+
+
+UNSUSPICIOUS = QualityFlag(0)
+"""No flag at all."""
 
 
 def no_flags(size: int) -> Flags:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import random
 
 import grpc
 import structlog
 
 from optrading.collection.v1 import collection_service_pb2 as pb
 from optrading.collection.v1 import collection_service_pb2_grpc as pb_grpc
+from optrading.common.backoff import Backoff
 from optrading.common.clock import Clock
 from optrading.common.errors import reason_of
 from optrading.market.chain import ORIGIN, Position
@@ -31,28 +31,9 @@ _LONGEST_RETRY_S = 2.0  # a service that restarts is back within seconds
 _LEAST_SILENCE_S = 15.0  # shorter, and a collector that is only busy would be left
 
 
-class Backoff:
-    """Waits that double up to a limit, each jittered, so that clients of a service that comes back spread out."""
-
-    def __init__(self, clock: Clock) -> None:
-        """Wait by `clock`."""
-        self._clock = clock
-        self._next_s = _FIRST_RETRY_S
-
-    @property
-    def fresh(self) -> bool:
-        """Whether nothing failed since the last success."""
-        return self._next_s == _FIRST_RETRY_S
-
-    async def wait(self) -> None:
-        """Wait, longer each time."""
-        wait_s = self._next_s * random.uniform(0.5, 1.0)
-        self._next_s = min(2 * self._next_s, _LONGEST_RETRY_S)
-        await self._clock.sleep(wait_s)
-
-    def reset(self) -> None:
-        """Begin with short waits again."""
-        self._next_s = _FIRST_RETRY_S
+def retry_waits(clock: Clock) -> Backoff:
+    """Return the waits of a client of collection."""
+    return Backoff(clock, _FIRST_RETRY_S, _LONGEST_RETRY_S)
 
 
 class Follower:
@@ -74,7 +55,7 @@ class Follower:
         self._clock = clock
         self._settings = settings
         self._sequencer: Sequencer[Received] = Sequencer(watermark, settings.reorder_chains)
-        self._backoff = Backoff(clock)
+        self._backoff = retry_waits(clock)
         self._from_oldest = False
         self._missing_before: Position | None = None
         self._asked = 0
@@ -200,7 +181,7 @@ class Follower:
         )
 
     async def _acknowledge_without_end(self) -> None:
-        backoff = Backoff(self._clock)
+        backoff = retry_waits(self._clock)
         while True:
             await self._unacknowledged.wait()
             self._unacknowledged.clear()

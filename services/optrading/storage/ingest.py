@@ -15,7 +15,7 @@ from optrading.common.clock import Clock
 from optrading.common.worker import Worker
 from optrading.market.chain import Position
 from optrading.storage.committing import Committer
-from optrading.storage.following import Backoff, Follower
+from optrading.storage.following import Follower, retry_waits
 from optrading.storage.history import History
 from optrading.storage.settings import StorageSettings
 
@@ -25,6 +25,11 @@ _SYMBOL = re.compile(r"[A-Za-z0-9_&-]{1,32}")
 """Index symbols become names of folders; anything else is refused."""
 
 _LIST_DEADLINE_S = 5.0
+
+
+def is_symbol(index: str) -> bool:
+    """Return whether `index` may become the name of a folder."""
+    return _SYMBOL.fullmatch(index) is not None
 
 
 class Ingest:
@@ -54,7 +59,7 @@ class Ingest:
 
     async def run(self, committer: Committer) -> None:
         """Find and follow until cancelled, giving chains to `committer`."""
-        backoff = Backoff(self._clock)
+        backoff = retry_waits(self._clock)
         async with asyncio.TaskGroup() as tasks:
             while True:
                 try:
@@ -80,7 +85,7 @@ class Ingest:
         return follower
 
     def _is_symbol(self, index: str) -> bool:
-        if _SYMBOL.fullmatch(index):
+        if is_symbol(index):
             return True
         if index not in self._refused:
             self._refused.add(index)

@@ -8,10 +8,18 @@ from datetime import date
 
 from optrading.market.codec import from_micros
 from optrading.storage.planning import Span
-from optrading.storage.stores.columns import SCHEMA
+from optrading.storage.stores.columns import ADDED_COLUMNS, SCHEMA
 
 TAIL = "tail"
 """Name under which the unsealed rows are registered with DuckDB."""
+
+
+_ADDED = ", ".join(f"NULL::{kind} AS {name}" for name, kind in ADDED_COLUMNS.items())
+_FILES = (
+    # Hive partitioning would add columns from the names of folders. What files of an older format lack is null.
+    "(SELECT * FROM read_parquet($files, hive_partitioning = false, union_by_name = true)"  # noqa: S608  # constants
+    f" UNION ALL BY NAME (SELECT {_ADDED} WHERE false))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +62,7 @@ def selection_query(paths: Sequence[str], with_tail: bool, wanted: Wanted) -> tu
         parameters["end_time"] = from_micros(wanted.span.end_us)
     sources = [TAIL] if with_tail else []
     if paths:
-        # Hive partitioning would add columns from the names of folders.
-        sources.append("read_parquet($files, hive_partitioning = false)")
+        sources.append(_FILES)
         parameters["files"] = list(paths)
     matching = ["legs.epoch = shown.position.epoch", "legs.sequence = shown.position.sequence"]
     if not wanted.everything:

@@ -10,8 +10,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from optrading.collection.gap_watch import GapWatch
+from optrading.collection.gaps import GapLedger
+from optrading.collection.inspection import Inspector
+from optrading.collection.lane_store import LaneStore
+from optrading.collection.lanes import SideLanes
 from optrading.collection.outlet import Outlet
 from optrading.collection.pipeline import CollectionPipeline
+from optrading.collection.records import RecordMaker
+from optrading.collection.resume import ResumePoints
+from optrading.collection.shaping import Shaper
 from optrading.collection.snapshot import Snapshot
 from optrading.collection.trimming import JournalTrimmer
 from optrading.common.board import Board, StreamLimits
@@ -19,7 +27,9 @@ from optrading.common.database import open_database
 from optrading.common.journal import Journal
 from optrading.common.outbox import Outbox
 from optrading.common.worker import Worker
+from optrading.market.calendar import TradingCalendar
 from optrading.market.chain import Position
+from optrading.market.window import WindowShape
 from optrading.testing.clock import ManualClock
 from optrading.testing.scripted_feed import ScriptedFeed
 
@@ -39,6 +49,10 @@ class Collector:
     pipeline: CollectionPipeline
     trimmer: JournalTrimmer
     outlet: Outlet
+    gaps: GapLedger
+    lanes: LaneStore
+    side: SideLanes
+    writer: Worker
     commits: list[int] = field(default_factory=list)
 
     async def until_shown(self, index: str, sequence: int) -> Snapshot:
@@ -57,6 +71,7 @@ async def collector(
     run_name: str = "",
     depth: int = 32,
     limits: StreamLimits = CALM,
+    calendar: TradingCalendar | None = None,
 ) -> AsyncIterator[Collector]:
     async with AsyncExitStack() as stack:
         writing = stack.enter_context(closing(open_database(folder / "journal.sqlite")))
@@ -66,13 +81,28 @@ async def collector(
         journal, outbox = Journal(writing), Outbox(writing, enabled=True)
         board: Board[Snapshot] = Board(depth)
         commits: list[int] = []
+        gaps, lanes = GapLedger(writing), LaneStore(writing, journal)
         pipeline = CollectionPipeline(
-            feed, board, journal, outbox, writer, clock, offsets, run_name, lambda: commits.append(1)
+            feed,
+            board,
+            journal,
+            outbox,
+            gaps,
+            writer,
+            clock,
+            RecordMaker(Shaper(WindowShape(offsets)), Inspector(timedelta(seconds=30), calendar)),
+            GapWatch(calendar, timedelta(seconds=10)),
+            ResumePoints(journal, feed.identity, run_name),
+            lambda: commits.append(1),
         )
-        trimmer = JournalTrimmer(journal, outbox, writer, clock, WINDOW, RETENTION)
+        trimmer = JournalTrimmer(journal, lanes, outbox, writer, clock, WINDOW, RETENTION)
         outlet = Outlet(board, Journal(reading, create=False), reader, limits)
+        side = SideLanes(lanes, outbox, writer, clock, lambda: None)
         await pipeline.load()
-        yield Collector(feed, clock, writing, journal, outbox, board, pipeline, trimmer, outlet, commits)
+        await pipeline.own(feed.indices)
+        yield Collector(
+            feed, clock, writing, journal, outbox, board, pipeline, trimmer, outlet, gaps, lanes, side, writer, commits
+        )
 
 
 @asynccontextmanager

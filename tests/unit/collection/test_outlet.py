@@ -177,10 +177,10 @@ async def test_trimming_waits_for_storage_and_for_the_window_and_at_last_for_nob
 
     rig.clock.advance(timedelta(minutes=30))
     assert await kept() == list(range(1, 21))  # nothing is stored
-    rig.trimmer.acknowledge("NIFTY", Position(5, 5))
+    await rig.trimmer.acknowledge("NIFTY", Position(5, 5))
     assert await kept() == list(range(6, 21))
-    rig.trimmer.acknowledge("NIFTY", Position(5, 18))
-    rig.trimmer.acknowledge("NIFTY", Position(5, 3))  # older than one before: nothing is taken back
+    await rig.trimmer.acknowledge("NIFTY", Position(5, 18))
+    await rig.trimmer.acknowledge("NIFTY", Position(5, 3))  # older than one before: nothing is taken back
     rig.clock.advance(timedelta(minutes=-10))
     assert await kept() == list(range(10, 21))  # received less than ten minutes ago
     rig.clock.advance(timedelta(days=7))

@@ -6,9 +6,14 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from optrading.collection.shaping import shape_chain
+from optrading.collection.shaping import Shaper
 from optrading.market.chain import Chain
+from optrading.market.window import WindowShape
 from tests.chains import OPENING, small_chain
+
+
+def shape_chain(chain: Chain, offsets: frozenset[int] | None) -> Chain:
+    return Shaper(WindowShape(offsets)).shape(chain)
 
 
 def rows(chain: Chain) -> list[tuple[list[float], list[int]]]:
@@ -41,3 +46,19 @@ def test_an_unknown_spot_takes_the_middle_of_the_ladder() -> None:
 def test_buckets_follow_the_day_in_india(hours: int, bucket: tuple[str, ...]) -> None:
     chain = replace(small_chain(), event_time=OPENING + timedelta(hours=hours))  # 23:15 IST, and 00:15 of the next day
     assert shape_chain(chain, None).expiries[0].buckets == bucket
+
+
+def test_a_leg_stays_while_the_window_follows_the_spot() -> None:
+    shaper = Shaper(WindowShape(frozenset({0})))
+    first = shaper.shape(small_chain())
+    moved = shaper.shape(replace(small_chain(minute=1), spot_inr=24_999.0))
+    settled = shaper.shape(replace(small_chain(minute=7), spot_inr=24_999.0))
+    assert rows(first)[0] == ([24_950.0], [0])
+    assert rows(moved)[0] == ([24_950.0, 25_000.0], [-1, 0])
+    assert rows(settled)[0] == ([25_000.0], [0])
+
+
+def test_each_index_has_a_window_of_its_own() -> None:
+    shaper = Shaper(WindowShape(frozenset({0})))
+    assert rows(shaper.shape(small_chain("NIFTY")))[0] == ([24_950.0], [0])
+    assert rows(shaper.shape(replace(small_chain("SENSEX"), spot_inr=24_901.0)))[0] == ([24_900.0], [0])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optrading.market.chain import LEG_COLUMNS, Chain, ExpiryChain, Floats, Legs, Position, column
+from optrading.market.chain import LEG_COLUMNS, Chain, Completeness, ExpiryChain, Floats, Legs, Position, column
 from optrading.market.codec import (
     decode_chain,
     encode_chain,
@@ -18,6 +18,7 @@ from optrading.market.codec import (
     to_micros,
     to_timestamp,
 )
+from optrading.market.quality import QualityFlag
 from optrading.market.v1 import chain_pb2
 from tests.chains import small_chain
 
@@ -30,7 +31,9 @@ INSTANTS = st.datetimes(datetime(1960, 1, 1), datetime(2100, 1, 1), timezones=st
 
 @st.composite
 def legs(draw: st.DrawFn, size: int) -> Legs:
-    return Legs(*(column(draw(st.lists(NUMBERS, min_size=size, max_size=size))) for _ in LEG_COLUMNS))
+    numbers = [column(draw(st.lists(NUMBERS, min_size=size, max_size=size))) for _ in LEG_COLUMNS]
+    flags = draw(st.lists(st.sampled_from((0, 1, 18)), min_size=size, max_size=size))
+    return Legs(*numbers, quality=np.array(flags, dtype=np.uint16))
 
 
 @st.composite
@@ -59,6 +62,8 @@ def chains(draw: st.DrawFn) -> Chain:
         spot_inr=draw(NUMBERS),
         expiries=tuple(draw(st.lists(expiries(), max_size=2))),
         source=draw(st.sampled_from(["replay", "synthetic"])),
+        quality=QualityFlag(draw(st.integers(0, 255))),
+        completeness=draw(st.none() | st.builds(Completeness, *(st.integers(0, 9) for _ in range(3)), st.floats(0, 1))),
     )
 
 
@@ -84,6 +89,21 @@ def test_a_chain_comes_back_from_its_bytes_to_the_last_bit(chain: Chain, epoch: 
         for side in ("call", "put"):
             before, after = getattr(ours, side).columns(), getattr(theirs, side).columns()
             assert [bits(values) for values in after] == [bits(values) for values in before]
+            assert getattr(theirs, side).quality.tolist() == getattr(ours, side).quality.tolist()
+    assert (back.quality, back.completeness) == (chain.quality, chain.completeness)
+
+
+def test_legs_without_flags_take_no_bytes_for_them() -> None:
+    message = encode_chain(small_chain(), Position(1, 1))
+    assert not message.expiries[0].call.quality
+    assert decode_chain(message).expiries[0].call.quality.tolist() == [0, 0, 0]
+
+
+def test_flags_of_another_number_of_legs_are_refused() -> None:
+    message = encode_chain(small_chain(), Position(1, 1))
+    message.expiries[0].call.quality.extend([1, 0])
+    with pytest.raises(ValueError, match="rows for 3 strikes"):
+        decode_chain(message)
 
 
 @given(INSTANTS)

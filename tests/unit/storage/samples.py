@@ -17,8 +17,9 @@ from optrading.common.database import open_database
 from optrading.common.journal import Journal
 from optrading.common.outbox import Outbox
 from optrading.market.buckets import BUCKETS
-from optrading.market.chain import Chain, ExpiryChain, Legs, Position, column
+from optrading.market.chain import Chain, Completeness, ExpiryChain, Legs, Position, column
 from optrading.market.codec import encode_chain
+from optrading.market.quality import QualityFlag
 from optrading.storage.history import History
 from optrading.storage.ledger import Ledger, Received
 from optrading.storage.recovery import Recovery
@@ -36,7 +37,14 @@ prices = st.sampled_from(PRICES) | st.floats(width=64)
 def legs(size: int) -> st.SearchStrategy[Legs]:
     """Legs with any values, the awkward ones often."""
     values = st.lists(prices, min_size=size, max_size=size).map(column)
-    return st.builds(Legs, values, values, values, values, values, values)
+    flags = st.lists(st.sampled_from((0, 0, 1, 2, 28)), min_size=size, max_size=size)
+    quality = flags.map(lambda each: np.array(each, dtype=np.uint16))
+    return st.builds(Legs, values, values, values, values, values, values, quality=quality)
+
+
+completenesses = st.builds(
+    Completeness, st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), st.sampled_from((0.0, 0.5, 1.0)), st.just(2)
+)
 
 
 @st.composite
@@ -71,6 +79,8 @@ def chains(draw: st.DrawFn, event_times: st.SearchStrategy[datetime] = instants)
         spot_inr=draw(prices),
         expiries=tuple(draw(expiry_chains(expiry)) for expiry in wanted),
         source=draw(st.sampled_from(("replay", "synthetic", ""))),
+        quality=QualityFlag(draw(st.sampled_from((0, 32, 64 + 1)))),
+        completeness=draw(st.none() | completenesses),
     )
 
 
@@ -83,13 +93,15 @@ def positions_for(count: int, epochs: Sequence[int] = (7,)) -> list[Position]:
 def bits(chain: Chain, position: Position) -> tuple[object, ...]:
     """Everything in a chain, floats by their bits, so that NaN equals NaN and -0.0 is not 0.0."""
     head = (position, chain.index, chain.event_time, chain.receive_time, _bits([chain.spot_inr]), chain.source)
+    head = (*head, chain.quality, chain.completeness)
     return (*head, *(_expiry_bits(expiry) for expiry in chain.expiries))
 
 
 def _expiry_bits(expiry: ExpiryChain) -> tuple[object, ...]:
     columns = (expiry.strike_inr, *expiry.call.columns(), *expiry.put.columns())
     floats = tuple(_bits(values.tolist()) for values in columns)
-    return (expiry.expiry, expiry.lot_size, expiry.buckets, tuple(expiry.atm_offset.tolist()), floats)
+    flags = (tuple(expiry.call.quality.tolist()), tuple(expiry.put.quality.tolist()))
+    return (expiry.expiry, expiry.lot_size, expiry.buckets, tuple(expiry.atm_offset.tolist()), floats, flags)
 
 
 def _bits(values: Iterable[float]) -> tuple[bytes, ...]:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,11 +16,13 @@ from optrading.common.errors import DataLoss, NotFound, ResourceExhausted
 from optrading.market.buckets import BUCKETS
 from optrading.market.chain import Chain, Position
 from optrading.market.codec import to_micros
+from optrading.market.quality import QualityFlag
 from optrading.storage import query
 from optrading.storage.planning import Span
 from optrading.storage.query import Reader
 from optrading.storage.selecting import Wanted
 from optrading.storage.settings import StorageSettings
+from optrading.storage.stores.columns import ADDED_COLUMNS, SCHEMA
 from tests.chains import OPENING, small_chain
 from tests.unit.storage.samples import EXPIRIES, STRIKES, bits, chains, open_kept
 
@@ -232,3 +236,25 @@ async def test_an_index_without_chains_has_none_at_any_time(tmp_path):
         for before_us in (None, to_micros(OPENING)):
             with pytest.raises(NotFound, match="no chain stored yet"):
                 await reader.latest(state.history.of("NIFTY"), before_us)
+
+
+async def test_a_file_of_the_format_before_flags_is_read_beside_those_of_today(tmp_path):
+    kept = open_kept(tmp_path)
+    old, new = small_chain(minute=1), replace(small_chain(minute=2), quality=QualityFlag.INCOMPLETE)
+    kept.store([(Position(7, 1), old)])
+    kept.roll()
+    [file] = kept.history.of("NIFTY").files
+    path = kept.directory / file.path
+    columns = [name for name in SCHEMA.names if name not in ADDED_COLUMNS]
+    pq.write_table(pq.read_table(path, columns=columns, partitioning=None), path)
+    content = path.read_bytes()
+    rewritten = replace(file, byte_count=len(content), sha256=hashlib.sha256(content).hexdigest())
+    kept.history.replace(replace(kept.history.of("NIFTY"), files=(rewritten,)))
+    expected = [bits(old, Position(7, 1))]
+    async with Reader(kept.directory, SETTINGS) as reader:
+        assert await read(reader, kept) == expected
+        kept.store([(Position(7, 2), new)])
+        expected.append(bits(new, Position(7, 2)))
+        assert await read(reader, kept) == expected  # beside the tail
+        kept.roll()
+        assert await read(reader, kept) == expected  # beside a file of today

@@ -39,7 +39,7 @@ class _QualityFlagEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     QUALITY_FLAG_PRICE_OUTSIDE_LIMITS: _QualityFlag.ValueType  # 16
     """A price is outside of what the exchange or the absence of arbitrage allows."""
     QUALITY_FLAG_INCOMPLETE: _QualityFlag.ValueType  # 32
-    """Wanted legs are missing. On a chain only."""
+    """On a chain: wanted legs are missing. On a leg: it is listed and nothing is known of it."""
     QUALITY_FLAG_BACKFILLED: _QualityFlag.ValueType  # 64
     """Made from the feed's history after the fact, not from ticks as they came. On a chain only."""
     QUALITY_FLAG_MARKET_CLOSED: _QualityFlag.ValueType  # 128
@@ -61,7 +61,7 @@ QUALITY_FLAG_OPEN_INTEREST_JUMP: QualityFlag.ValueType  # 8
 QUALITY_FLAG_PRICE_OUTSIDE_LIMITS: QualityFlag.ValueType  # 16
 """A price is outside of what the exchange or the absence of arbitrage allows."""
 QUALITY_FLAG_INCOMPLETE: QualityFlag.ValueType  # 32
-"""Wanted legs are missing. On a chain only."""
+"""On a chain: wanted legs are missing. On a leg: it is listed and nothing is known of it."""
 QUALITY_FLAG_BACKFILLED: QualityFlag.ValueType  # 64
 """Made from the feed's history after the fact, not from ticks as they came. On a chain only."""
 QUALITY_FLAG_MARKET_CLOSED: QualityFlag.ValueType  # 128
@@ -169,7 +169,7 @@ class Completeness(google.protobuf.message.Message):
     RATIO_FIELD_NUMBER: builtins.int
     OPEN_GAP_COUNT_FIELD_NUMBER: builtins.int
     wanted_leg_count: builtins.int
-    """Legs that were wanted: both sides of every listed strike within the active offsets."""
+    """Legs that were wanted: of the active strikes, what is known to be listed."""
     known_leg_count: builtins.int
     """Legs of these with at least one known value."""
     flagged_leg_count: builtins.int

@@ -12,12 +12,16 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
-from optrading.market.chain import LEG_COLUMNS, Chain, ExpiryChain, Legs, Position, column
+from optrading.market.chain import LEG_COLUMNS, Chain, Completeness, ExpiryChain, Legs, Position, column
 from optrading.market.codec import from_micros, to_micros
+from optrading.market.quality import QualityFlag, no_flags
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 _CALL = tuple(f"call_{name}" for name in LEG_COLUMNS)
 _PUT = tuple(f"put_{name}" for name in LEG_COLUMNS)
+_LEG_QUALITY = ("call_quality", "put_quality")
+_COUNTS = ("wanted_leg_count", "known_leg_count", "flagged_leg_count", "open_gap_count")
+_RATIO = "completeness_ratio"
 _NO_ROW = column([np.nan])
 _DAYS_BEFORE_1970 = date(1970, 1, 1).toordinal()
 
@@ -35,10 +39,21 @@ SCHEMA = pa.schema(
         pa.field("strike_inr", pa.float64()),
         pa.field("atm_offset", pa.int32(), nullable=False),
         *(pa.field(name, pa.float64(), nullable=False) for name in (*_CALL, *_PUT)),
+        # Since format 2. Nullable: files of format 1 are read with nulls in them.
+        *(pa.field(name, pa.uint16()) for name in (*_LEG_QUALITY, "chain_quality")),
+        *(pa.field(name, pa.int32()) for name in _COUNTS),
+        pa.field(_RATIO, pa.float64()),
     ],
-    metadata={"optrading.format": "1"},
+    metadata={"optrading.format": "2"},
 )
 """Columns of sealed files and of the unsealed tail; units are those of the contract."""
+
+ADDED_COLUMNS: dict[str, str] = {
+    **dict.fromkeys((*_LEG_QUALITY, "chain_quality"), "USMALLINT"),
+    **dict.fromkeys(_COUNTS, "INTEGER"),
+    _RATIO: "DOUBLE",
+}
+"""Columns that files of format 1 lack, with their types in SQL; null there."""
 
 
 def rows_of(position: Position, chain: Chain) -> pa.RecordBatch:
@@ -56,6 +71,9 @@ def rows_of(position: Position, chain: Chain) -> pa.RecordBatch:
 
     def joined(columns: Iterable[np.ndarray]) -> np.ndarray:
         return np.concatenate([values if len(values) else _NO_ROW for values in columns] or [_NO_ROW])
+
+    def flags(sides: Iterable[Legs]) -> np.ndarray:
+        return np.concatenate([legs.quality if len(legs.quality) else no_flags(1) for legs in sides] or [no_flags(1)])
 
     strikes = joined(expiry.strike_inr for expiry in expiries)
     offsets = joined(expiry.atm_offset for expiry in expiries)
@@ -75,6 +93,10 @@ def rows_of(position: Position, chain: Chain) -> pa.RecordBatch:
             pa.array(np.where(empty, 0, offsets).astype(np.int32)),
             *(pa.array(joined(e.call.columns()[i] for e in expiries)) for i in range(len(LEG_COLUMNS))),
             *(pa.array(joined(e.put.columns()[i] for e in expiries)) for i in range(len(LEG_COLUMNS))),
+            *(pa.array(flags(legs)) for legs in ([e.call for e in expiries], [e.put for e in expiries])),
+            constant(int(chain.quality), pa.uint16()),
+            *(constant(value, pa.int32()) for value in _counts(chain.completeness)),
+            constant(chain.completeness.ratio if chain.completeness else None, pa.float64()),
         ],
         schema=SCHEMA,
     )
@@ -106,6 +128,7 @@ def _assemble(index: str, rows: pa.RecordBatch, starts: list[int]) -> list[tuple
     epochs, sequences = _ints(rows, "epoch"), _ints(rows, "sequence")
     event_times, receive_times = _ints(rows, "event_time"), _ints(rows, "receive_time")
     spots, sources, expiries = rows["spot_inr"], rows["source"], _ExpiryRows(rows)
+    qualities = rows["chain_quality"].fill_null(0)
     return [
         (
             Position(int(epochs[start]), int(sequences[start])),
@@ -116,10 +139,31 @@ def _assemble(index: str, rows: pa.RecordBatch, starts: list[int]) -> list[tuple
                 spot_inr=spots[start].as_py(),
                 expiries=expiries.between(start, end),
                 source=sources[start].as_py(),
+                quality=QualityFlag(qualities[start].as_py()),
+                completeness=_completeness(rows, start),
             ),
         )
         for start, end in zip(starts, [*starts[1:], rows.num_rows], strict=True)
     ]
+
+
+def _counts(completeness: Completeness | None) -> tuple[int | None, ...]:
+    """Return the values of `_COUNTS`, null where nobody said."""
+    if completeness is None:
+        return (None,) * len(_COUNTS)
+    return (
+        completeness.wanted_leg_count,
+        completeness.known_leg_count,
+        completeness.flagged_leg_count,
+        completeness.open_gap_count,
+    )
+
+
+def _completeness(rows: pa.RecordBatch, row: int) -> Completeness | None:
+    wanted, known, flagged, open_gaps = (rows[name][row].as_py() for name in _COUNTS)
+    if wanted is None:
+        return None
+    return Completeness(wanted, known, flagged, rows[_RATIO][row].as_py(), open_gaps)
 
 
 class _ExpiryRows:
@@ -133,8 +177,9 @@ class _ExpiryRows:
         self._lots = rows["lot_size"].to_numpy()
         self._offsets = rows["atm_offset"].to_numpy()
         self._buckets = rows["buckets"]
-        self._calls = Legs(*(rows[name].to_numpy() for name in _CALL))
-        self._puts = Legs(*(rows[name].to_numpy() for name in _PUT))
+        call_quality, put_quality = (rows[name].fill_null(0).to_numpy() for name in _LEG_QUALITY)
+        self._calls = Legs(*(rows[name].to_numpy() for name in _CALL), quality=call_quality)
+        self._puts = Legs(*(rows[name].to_numpy() for name in _PUT), quality=put_quality)
 
     def between(self, start: int, end: int) -> tuple[ExpiryChain, ...]:
         """Return the expiries of the chain in rows [start, end)."""

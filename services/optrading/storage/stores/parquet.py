@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from optrading.common.errors import DataLoss
 from optrading.market.chain import Position
 from optrading.storage.stores.catalog import SealedFile
-from optrading.storage.stores.columns import SCHEMA
+from optrading.storage.stores.columns import ADDED_COLUMNS, SCHEMA
 
 CHAINS = "chains"
 """Folder of sealed files below the state folder."""
@@ -27,10 +27,17 @@ TEMPORARY_SUFFIX = ".unsealed"
 
 _ROW_GROUP_ROWS = 32_768  # about two minutes of a whole NIFTY chain per second: what a short range has to read
 _COMPRESSION_LEVEL = 3  # level 9 buys 2 % on sorted rows and costs several times the CPU
-_DICTIONARY_COLUMNS = ["epoch", "source", "expiry", "lot_size", "buckets.list.element", "strike_inr", "atm_offset"]
+_DICTIONARY_COLUMNS = [
+    *("epoch", "source", "expiry", "lot_size", "buckets.list.element", "strike_inr", "atm_offset"),
+    *ADDED_COLUMNS,  # nearly always the same value
+]
 
 # Neighbouring strikes share sign, exponent and leading digits: bytes of one weight together compress better.
-_ENCODINGS = {name: "BYTE_STREAM_SPLIT" for name in SCHEMA.names if name.startswith(("call_", "put_"))}
+_ENCODINGS = {
+    name: "BYTE_STREAM_SPLIT"
+    for name in SCHEMA.names
+    if name.startswith(("call_", "put_")) and name not in ADDED_COLUMNS
+}
 
 
 class SealError(Exception):

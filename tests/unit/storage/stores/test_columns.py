@@ -10,6 +10,14 @@ from optrading.market.chain import Position
 from optrading.storage.stores.columns import SCHEMA, chains_of, rows_of
 from tests.unit.storage.samples import bits, chains, positions_for
 
+COMPLETENESS = {
+    "wanted_leg_count",
+    "known_leg_count",
+    "flagged_leg_count",
+    "open_gap_count",
+    "completeness_ratio",
+}
+
 
 def joined(some) -> pa.Table:
     table = pa.Table.from_batches([rows_of(position, chain) for position, chain in some], schema=SCHEMA)
@@ -33,11 +41,13 @@ def test_chains_are_put_together_again_however_their_rows_are_cut_into_batches(s
 
 
 @given(chains())
-def test_nothing_is_null_but_the_strike_of_an_empty_expiry_and_the_expiry_of_an_empty_chain(chain):
+def test_null_is_only_what_is_empty_or_was_not_said(chain):
     rows = rows_of(Position(7, 3), chain)
     empty = sum(not len(expiry.strike_inr) for expiry in chain.expiries)
     for name in rows.schema.names:
         expected = {"strike_inr": empty if chain.expiries else 1, "expiry": int(not chain.expiries)}.get(name, 0)
+        if name in COMPLETENESS and chain.completeness is None:
+            expected = rows.num_rows
         assert rows[name].null_count == expected
 
 

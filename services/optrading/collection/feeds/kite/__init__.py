@@ -1,0 +1,1 @@
+"""Zerodha's Kite Connect: live ticks of listed options, cut into chains."""
