@@ -18,6 +18,7 @@ from kiteconnect import KiteConnect
 
 from optrading.testing.kite.__main__ import main
 from optrading.testing.recordings import write_recording
+from tests.conftest import ROOT
 
 WAIT_S = 60.0
 CREDENTIALS = {"KITE_API_KEY": "key", "KITE_API_SECRET": "secret", "KITE_ACCESS_TOKEN": "token"}
@@ -93,3 +94,15 @@ def test_what_cannot_be_played_is_one_line(
         main(arguments)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+async def test_the_example_of_the_document_runs() -> None:
+    page = (ROOT / "docs" / "broker.md").read_text()
+    code = page.partition("```python\n")[2].partition("```")[0]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    async with asyncio.timeout(WAIT_S):
+        said, _ = await process.communicate()
+    assert process.returncode == 0, said
+    assert b"FaultKind.STALE" in said

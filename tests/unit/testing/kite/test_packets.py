@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kiteconnect import KiteTicker
 
+from optrading.collection.feeds.kite.packets import decode_frame
 from optrading.testing.kite.packets import VALUES, Mode, encode_packets, frames
 
 OPTION, INDEX = 45104 << 8 | 2, 1001 << 8 | 9
@@ -124,3 +125,19 @@ def test_packets_are_dealt_to_frames_in_their_order(count: int, most: int) -> No
 
 def test_what_does_not_fit_into_a_field_is_its_largest_value() -> None:
     assert parsed(values(token=OPTION, volume=2**40), Mode.QUOTE)["volume_traded"] == 2**32 - 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**24 - 1), st.integers(0, 2**31), st.integers(0, 2**32 - 1)), max_size=5))
+def test_the_feeds_decoder_reads_what_the_broker_writes(legs: list[tuple[int, int, int]]) -> None:
+    rows = np.zeros(len(legs), dtype=VALUES)
+    for row, (contract, price, units) in enumerate(legs):
+        rows[row]["token"], rows[row]["last"], rows[row]["bid"] = contract << 8 | 5, price, price // 2
+        rows[row]["volume"], rows[row]["interest"], rows[row]["exchange_s"] = units, units // 3, units
+    for message in frames(encode_packets(rows, Mode.FULL, index=False), 10):
+        ticks = decode_frame(message)
+        np.testing.assert_array_equal(ticks.token, rows["token"])
+        np.testing.assert_array_equal(ticks.last, rows["last"] / 100)
+        np.testing.assert_array_equal(ticks.depth_price[:, 0], rows["bid"] / 100)
+        np.testing.assert_array_equal(ticks.volume, rows["volume"])
+        np.testing.assert_array_equal(ticks.open_interest, rows["interest"])
+        np.testing.assert_array_equal(ticks.exchange_s, rows["exchange_s"])
