@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
@@ -22,6 +22,15 @@ _LINE = re.compile(
     r"(?P<day>\d{4}-\d{2}-\d{2})\s+(?P<what>closed|open|(?P<opens>\d{2}:\d{2})-(?P<closes>\d{2}:\d{2}))(\s+\S.*)?"
 )
 _ALLOWED = "allowed: `2026-01-15 closed`, `2026-02-01 open` or `2026-11-08 18:00-19:00`, then a name"
+
+_ANNOUNCED = """
+2024-01-20 open a Saturday
+2024-11-01 18:00-19:00 Muhurat
+2025-02-01 open the budget of the union, a Saturday
+2025-10-21 13:45-14:45 Muhurat
+2026-02-01 open the budget of the union, a Sunday
+"""
+"""Sessions that the exchanges announced and the library does not have."""
 
 
 class HolidayFileError(Exception):
@@ -47,12 +56,16 @@ def load_calendar(first_year: int, last_year: int, holiday_file: Path | None = N
     Raises:
         HolidayFileError: The file cannot be read, or a line of it; the line is named.
     """
-    overrides = _read_overrides(holiday_file) if holiday_file is not None else _Overrides()
-    holidays = (_known_holidays(first_year, last_year) | overrides.closed) - set(overrides.sessions)
-    return TradingCalendar(holidays, overrides.sessions)
+    own = _read_overrides(holiday_file) if holiday_file is not None else _Overrides()
+    announced = _parse_overrides("announced sessions", _ANNOUNCED.splitlines()).sessions
+    sessions = {day: each for day, each in {**announced, **own.sessions}.items() if day not in own.closed}
+    years = {day.year for day in (*own.closed, *own.sessions)}
+    holidays = (_known_holidays(first_year, last_year, years) | own.closed) - set(sessions)
+    return TradingCalendar(holidays, sessions)
 
 
-def _known_holidays(first_year: int, last_year: int) -> set[date]:
+def _known_holidays(first_year: int, last_year: int, listed_years: Collection[int]) -> set[date]:
+    """Return the library's holidays; a year that neither it nor the user's file knows is warned of."""
     # Not at the top: it brings pandas along, which only a collector of a live market needs.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pandas announces its plans; the pinned version is what we use
@@ -65,7 +78,8 @@ def _known_holidays(first_year: int, last_year: int) -> set[date]:
             try:
                 calendar = get_calendar(_EXCHANGE, start=first.isoformat(), end=last.isoformat())
             except (CalendarError, ValueError) as error:
-                log.warning("holidays_unknown", year=year, error=str(error), hint="list them in HOLIDAY_FILE")
+                if year not in listed_years:
+                    log.warning("holidays_unknown", year=year, error=str(error), hint="list them in HOLIDAY_FILE")
                 continue
             open_days = {each.date() for each in calendar.sessions}
             weekdays = (date.fromordinal(day) for day in range(first.toordinal(), last.toordinal() + 1))
@@ -78,10 +92,10 @@ def _read_overrides(path: Path) -> _Overrides:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise HolidayFileError(f"HOLIDAY_FILE={path} cannot be read: {error}") from error
-    return _parse_overrides(path, lines)
+    return _parse_overrides(f"HOLIDAY_FILE={path}", lines)
 
 
-def _parse_overrides(path: Path, lines: Iterable[str]) -> _Overrides:
+def _parse_overrides(source: str, lines: Iterable[str]) -> _Overrides:
     overrides = _Overrides()
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()
@@ -90,7 +104,7 @@ def _parse_overrides(path: Path, lines: Iterable[str]) -> _Overrides:
         try:
             day, session = _parse_line(text)
         except ValueError as error:
-            raise HolidayFileError(f"HOLIDAY_FILE={path}, line {number}: {text!r}: {error}; {_ALLOWED}") from None
+            raise HolidayFileError(f"{source}, line {number}: {text!r}: {error}; {_ALLOWED}") from None
         overrides.closed.discard(day)
         overrides.sessions.pop(day, None)
         if session is None:

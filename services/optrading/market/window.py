@@ -1,8 +1,9 @@
 """The strikes that are active: a window around the money that follows the spot without flicker.
 
 A window has a centre, a listed strike. It moves only when the spot is past the middle between two strikes by a margin
-(hysteresis), and strikes that it leaves stay active for a while (overlap): a spot that trembles around a middle changes
-nothing, and no leg loses ticks while it moves.
+(hysteresis), and strikes that it leaves stay active for a while (overlap): a spot that trembles around a middle makes
+no leg come and go, and no leg loses ticks while the window moves. What is wanted around the strike nearest to the spot
+is active at once, also while the centre still stands on the one before: a reader counts from the former.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optrading.market.chain import Floats
-from optrading.market.strikes import atm_row
+from optrading.market.strikes import atm_offsets, atm_row
 
 Mask = NDArray[np.bool_]
 
@@ -25,7 +26,7 @@ class WindowShape:
     """What a window selects.
 
     Attributes:
-        offsets: Steps of the listed ladder from the centre; None selects every listed strike.
+        offsets: Steps of the listed ladder from the money; None selects every listed strike.
         margin: How far past the middle between two strikes the spot must be for the centre to move, as a part of their
             distance, 0 to 0.5.
         overlap: How long a strike that was left stays active, in time of events.
@@ -59,12 +60,18 @@ class StrikeWindow:
         """Begin without a centre: the first spot sets it."""
         self._shape = shape
         self._ladders: dict[date, _Ladder] = {}
+        self._latest: datetime | None = None
+
+    def centres(self) -> dict[date, float]:
+        """Return the strike that each expiry's window stands on, rupees; nothing before the first spot."""
+        return {expiry: ladder.centre_inr for expiry, ladder in self._ladders.items()}
 
     def update(self, instant: datetime, spot_inr: float, listed: Mapping[date, Floats]) -> dict[date, Mask]:
         """Move with the spot and return what is active.
 
         Args:
-            instant: Event time; does not go back by more than a feed does, and then nothing is forgotten early.
+            instant: Event time. One that is a little earlier than the last counts as the last; one that is earlier by
+                more than the overlap begins anew, as when a recording is played again.
             spot_inr: Value of the index, rupees; NaN leaves every centre where it is.
             listed: Listed strikes by expiry, ascending, rupees; an expiry that is gone is forgotten.
 
@@ -73,6 +80,10 @@ class StrikeWindow:
         """
         if self._shape.offsets is None:
             return {expiry: np.ones(len(strikes), dtype=np.bool_) for expiry, strikes in listed.items()}
+        latest = max(instant, self._latest or instant)
+        if latest - instant > self._shape.overlap:
+            self._ladders, latest = {}, instant
+        instant = self._latest = latest
         self._ladders = {expiry: ladder for expiry, ladder in self._ladders.items() if expiry in listed}
         return {expiry: self._select(expiry, strikes, instant, spot_inr) for expiry, strikes in listed.items()}
 
@@ -88,14 +99,18 @@ class StrikeWindow:
                 self._ladders[expiry] = ladder
         elif not np.isnan(spot_inr):
             ladder.centre_inr = self._centre(strikes, ladder.centre_inr, spot_inr)
-        steps = np.arange(len(strikes)) - atm_row(strikes, ladder.centre_inr)
-        wanted = np.isin(steps, sorted(self._shape.offsets or ()))
+        wanted = self._around(strikes, ladder.centre_inr)
+        if not np.isnan(spot_inr):
+            wanted |= self._around(strikes, spot_inr)
         selected = frozenset(strikes[wanted].tolist())
         for strike in ladder.selected - selected:
             ladder.leaving[strike] = instant + self._shape.overlap
         ladder.leaving = {s: until for s, until in ladder.leaving.items() if s not in selected and until > instant}
         ladder.selected = selected
         return wanted | np.isin(strikes, list(ladder.leaving))
+
+    def _around(self, strikes: Floats, place_inr: float) -> Mask:
+        return np.isin(atm_offsets(strikes, place_inr), sorted(self._shape.offsets or ()))
 
     def _centre(self, strikes: Floats, centre_inr: float, spot_inr: float) -> float:
         """Return the centre after a look at the spot: the nearest strike, unless hysteresis holds the old one."""

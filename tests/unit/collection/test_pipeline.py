@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from optrading.collection.feeds.base import FeedError
 from optrading.collection.pipeline import next_epoch
+from optrading.collection.snapshot import Snapshot
 from optrading.common.journal import Journal
-from optrading.market.chain import ORIGIN
+from optrading.market.chain import ORIGIN, Chain, Position
 from optrading.market.codec import from_timestamp
 from optrading.testing.clock import ManualClock
 from optrading.testing.scripted_feed import ScriptedFeed
@@ -189,6 +191,62 @@ async def test_only_the_wanted_strikes_are_kept(tmp_path: Path, clock: ManualClo
         assert [list(each.strike_inr) for each in newest.message.expiries] == [[24_950.0, 25_000.0]] * 2
         assert [list(each.atm_offset) for each in newest.message.expiries] == [[0, 1]] * 2
         assert newest.record.leg_count == 8
+
+
+async def test_a_leg_that_leaves_the_money_stays_in_the_chains_for_the_overlap(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    ladder = tuple(24_800.0 + 50.0 * step for step in range(9))
+
+    async def collect(run_name: str) -> list[list[float]]:
+        feed = ScriptedFeed("NIFTY")
+        async with collector(tmp_path, feed, clock, offsets=frozenset({0}), run_name=run_name) as rig:
+            for minute, spot_inr in ((0, 24_950.0), (1, 25_050.0), (5, 25_050.0), (6, 25_050.0)):
+                feed.give(small_chain("NIFTY", minute, spot_inr=spot_inr, strikes=ladder))
+            feed.end()
+            await rig.pipeline.run()
+            records = rig.journal.read_after("NIFTY", Position(rig.pipeline.epoch, 0), 9)
+            return [list(Snapshot(record).message.expiries[0].strike_inr) for record in records]
+
+    first = await collect("first")
+    assert first == [[24_950.0], [24_950.0, 25_050.0], [24_950.0, 25_050.0], [25_050.0]]
+    assert await collect("second") == first
+
+
+async def test_a_lot_size_that_changes_between_expiries_and_within_a_session_stays_with_its_own_legs(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    def lots(minute: int, near: int, far: int) -> Chain:
+        chain = small_chain("NIFTY", minute)
+        sizes = zip(chain.expiries, (near, far), strict=True)
+        return replace(chain, expiries=tuple(replace(expiry, lot_size=size) for expiry, size in sizes))
+
+    feed = ScriptedFeed("NIFTY")
+    async with collector(tmp_path, feed, clock) as rig:
+        feed.give(lots(0, 75, 65), lots(1, 65, 65))
+        feed.end()
+        await rig.pipeline.run()
+        messages = [Snapshot(record).message for record in rig.journal.read_after("NIFTY", ORIGIN, 9)]
+        assert [[each.lot_size for each in message.expiries] for message in messages] == [[75, 65], [65, 65]]
+        # Open interest is in units of the index, so a change of the lot size changes no number of it.
+        interest = [list(message.expiries[0].call.open_interest_units) for message in messages]
+        assert interest == [[2_000.0, 2_130.0, 2_260.0]] * 2
+
+
+async def test_a_rollover_of_expiries_moves_the_buckets_while_the_collector_runs(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    feed = ScriptedFeed("NIFTY")
+    async with collector(tmp_path, feed, clock) as rig:
+        feed.give(small_chain("NIFTY", 0), small_chain("NIFTY", 374), small_chain("NIFTY", 24 * 60))
+        feed.end()
+        await rig.pipeline.run()
+        messages = [Snapshot(record).message for record in rig.journal.read_after("NIFTY", ORIGIN, 9)]
+        today = {"2026-08-18": ["this_week"], "2026-08-25": ["next_week", "this_month"]}
+        # An expiry that is past and still listed answers to nothing; it still tells that weeklies are listed.
+        tomorrow = {"2026-08-18": [], "2026-08-25": ["this_week", "this_month"]}
+        found = [{each.expiry: list(each.buckets) for each in message.expiries} for message in messages]
+        assert found == [today, today, tomorrow]
 
 
 async def test_a_recording_s_present_is_its_own(tmp_path: Path, clock: ManualClock) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
 from optrading.common.exchange_calendar import HolidayFileError, load_calendar
+from optrading.market.calendar import session_on
 from optrading.market.clock import IST
 
 
@@ -61,3 +63,23 @@ def test_a_year_beyond_what_is_known_has_weekends_only() -> None:
     calendar = load_calendar(2060, 2060)
     assert calendar.session(date(2060, 1, 26)) is not None
     assert calendar.session(date(2060, 1, 3)) is None
+
+
+def test_sessions_on_weekends_and_in_the_evening_are_known(tmp_path: Path) -> None:
+    path = tmp_path / "holidays.txt"
+    path.write_text("2025-02-01 closed\n")
+    calendar = load_calendar(2024, 2026, path)
+    for weekend in (date(2024, 1, 20), date(2026, 2, 1)):
+        assert calendar.session(weekend) == session_on(weekend)
+    assert calendar.session(date(2025, 2, 1)) is None, "the file has the last word"
+    assert calendar.session(date(2025, 10, 21)) == session_on(date(2025, 10, 21), time(13, 45), time(14, 45))
+    assert not calendar.is_open(datetime(2024, 11, 1, 12, 0, tzinfo=IST))
+    assert calendar.is_open(datetime(2024, 11, 1, 18, 30, tzinfo=IST))
+
+
+def test_only_a_year_that_neither_the_library_nor_the_file_knows_is_warned_of(tmp_path: Path) -> None:
+    path = tmp_path / "holidays.txt"
+    path.write_text("2061-01-26 closed\n")
+    with structlog.testing.capture_logs() as logs:
+        load_calendar(2060, 2061, path)
+    assert [(each["event"], each["year"]) for each in logs] == [("holidays_unknown", 2060)]
