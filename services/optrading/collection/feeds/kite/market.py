@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import structlog
@@ -13,7 +13,7 @@ from optrading.collection.feeds.kite.archive import Listing
 from optrading.collection.feeds.kite.book import NO_ROW, TokenBook
 from optrading.collection.feeds.kite.cutter import Cutter
 from optrading.collection.feeds.kite.packets import Ticks
-from optrading.collection.feeds.kite.settings import KiteSettings
+from optrading.collection.feeds.kite.settings import KiteMode, KiteSettings
 from optrading.collection.feeds.kite.view import IndexView
 from optrading.common.clock import Clock
 from optrading.market.chain import Chain
@@ -33,6 +33,7 @@ class KiteMarket:
     def __init__(self, settings: KiteSettings, clock: Clock, cut_interval_s: float, window: WindowShape) -> None:
         """Know nothing yet."""
         self._symbols = settings.kite_symbols()
+        self._timed = settings.kite_mode is KiteMode.FULL
         self._clock = clock
         self._cut = timedelta(seconds=max(1.0, cut_interval_s))
         self._shape = window.widened(_AHEAD)
@@ -85,6 +86,10 @@ class KiteMarket:
 
     def take(self, ticks: Ticks, now: datetime) -> list[Chain]:
         """Take a frame; return the chains that were complete before it."""
+        if self._timed:
+            # Before a connection's mode is set the broker sends quotes, which carry no time of the exchange: what they
+            # say comes again at once, with it.
+            ticks = ticks.take(ticks.exchange_s > 0)
         return self._cutter.take(ticks, now)
 
     def flush(self, now: datetime, *, everything: bool) -> list[Chain]:
@@ -97,7 +102,9 @@ class KiteMarket:
 
     def _follow(self, index: str, instant: datetime) -> bool:
         view = self._views[index]
-        active = self._windows[index].update(instant, view.spot_inr, view.listed(trading_date(instant)))
+        # Of a recorded day everything has expired by our clock; its own is not known before its first tick.
+        listed = view.listed(trading_date(instant)) or view.listed(date.min)
+        active = self._windows[index].update(instant, view.spot_inr, listed)
         before = {token for _, token in self._wanted.get(index, ())}
         if self._shape.offsets is not None and np.isnan(view.spot_inr):
             active = {}  # without a spot there is no money to be near to: the index itself comes first

@@ -43,8 +43,9 @@ class IndexView:
     def rows(self) -> Rows:
         """Return every row that belongs to this index."""
         sides = (side for each in self._rungs for side in (each.call_row, each.put_row))
-        rows: Rows = np.concatenate([np.array([self._spot_row], dtype=np.intp), *sides])
-        return rows[rows != NO_ROW]
+        rows = np.concatenate([np.array([self._spot_row], dtype=np.intp), *sides])
+        listed: Rows = rows[rows != NO_ROW]
+        return listed
 
     @property
     def spot_inr(self) -> float:
