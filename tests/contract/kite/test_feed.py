@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -23,8 +24,10 @@ from optrading.market.gaps import GapCause, Interruption
 from optrading.market.quality import QualityFlag
 from optrading.market.window import WindowShape
 from optrading.testing.kite import Account, ChainTape, KiteBroker, Limits
+from optrading.testing.kite.garbage import garbage_frame
 from tests.chains import OPENING, small_chain
 
+NOISE = next(seed for seed in range(100) if garbage_frame(random.Random(seed))[0] == "noise")
 UNLIMITED = Limits(quotes_per_s=1000, candles_per_s=1000, others_per_s=1000)
 
 
@@ -241,7 +244,7 @@ async def test_a_frame_of_garbage_is_a_gap_until_the_next_tick_and_invents_nothi
         await fed.until_subscribed(13)
         await fed.broker.advance_to(1)
         await fed.until(lambda: fed.chains)
-        fed.broker.faults.garbage(seed=5)
+        fed.broker.faults.garbage(seed=NOISE)
         await fed.broker.advance_to(5)
         await fed.until(lambda: fed.chains[-1].event_time == recorded[5].event_time)
         assert fed.of(GapCause.FEED_ERROR)[0].until is None
