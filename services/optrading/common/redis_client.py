@@ -32,5 +32,12 @@ async def bounded(call: Awaitable[T], timeout_s: float = _CALL_S) -> T:
         TimeoutError: It takes longer.
         RedisError: Redis refuses, or is away.
     """
-    async with asyncio.timeout(timeout_s):
-        return await call
+    task = asyncio.current_task()
+    cancelled_before = task.cancelling() if task is not None else 0
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await call
+    finally:
+        if task is not None and task.cancelling() > cancelled_before:
+            # The client waits by asyncio.wait_for here and there, which in Python 3.11 can lose a cancellation.
+            raise asyncio.CancelledError

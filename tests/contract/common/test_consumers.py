@@ -175,10 +175,11 @@ async def test_consuming_survives_redis(server, redis) -> None:
         await heard.until(lambda: heard.ids == ids(1))
         await server.kill()
         await server.start()
-        await tell(redis, 2)
-        await heard.until(lambda: event(2).event_id in heard.ids)
-        await redis.delete(stream_of(STORED))
-        await tell(redis, 3)
+        async with server.client() as fresh:
+            await tell(fresh, 2)
+            await heard.until(lambda: event(2).event_id in heard.ids)
+            await fresh.delete(stream_of(STORED))
+            await tell(fresh, 3)
         await heard.until(lambda: event(3).event_id in heard.ids)
         assert not task.done()
 
