@@ -13,7 +13,7 @@ from optrading.analytics.kernels.open_interest import put_call_ratio
 from optrading.analytics.kernels.status import LegStatus
 from optrading.analytics.v1 import analytics_service_pb2 as pb
 from optrading.market.chain import Chain, ExpiryChain, Position
-from optrading.market.codec import to_timestamp
+from optrading.market.codec import encode_completeness, to_timestamp
 
 MODEL = "black76/1"
 """Model and version in every answer; the version grows whenever the same input would give other numbers."""
@@ -68,6 +68,7 @@ def analyse_chain(
         model=MODEL,
         expiries=expiries,
         summary=_total(expiries),
+        completeness=encode_completeness(chain.completeness),
     )
 
 

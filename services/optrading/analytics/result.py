@@ -69,4 +69,5 @@ class Result:
             spot_inr=self.message.spot_inr,
             summary=self.message.summary,
             expiries=[each.summary for each in self.message.expiries if expiry in (None, each.expiry)],
+            completeness=self.message.completeness if self.message.HasField("completeness") else None,
         )

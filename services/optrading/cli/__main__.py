@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from optrading.cli.errors import CommandError
+from optrading.cli.kite import app as kite_app
 from optrading.common.state import StateError
 from optrading.common.tls import CertificateError
 from optrading.local.options import DEFAULT_HTTP_PORT, MeshOptions
@@ -19,7 +21,7 @@ from optrading.local.ports import HOST, PortError
 from optrading.local.process import StartError
 from optrading.local.settings import OptionError
 
-EXPECTED = (CertificateError, OptionError, PortError, StartError, StateError)
+EXPECTED = (CertificateError, CommandError, OptionError, PortError, StartError, StateError)
 """Errors that a person can mend: shown as one line."""
 
 app = typer.Typer(
@@ -30,6 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(kite_app, name="kite")
 
 Home = Annotated[Path, typer.Option(envvar="OPTRADING_HOME", help="Folder of everything that is kept.")]
 Index = Annotated[str, typer.Argument(help="Index, such as NIFTY.", show_default=False)]

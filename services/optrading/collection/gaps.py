@@ -167,3 +167,18 @@ def _notice(gap: gap_pb2.Gap, *, begins: bool, now: datetime) -> Notice:
     else:
         event.gap_closed.gap.CopyFrom(gap)
     return Notice(event, "")
+
+
+def session_refused(broker: str, news: Interruption, now: datetime) -> Notice:
+    """Return the notice that somebody must log in to `broker` before the index of `news` is collected again."""
+    refused = event_pb2.SessionRefused(broker=broker, detail=news.detail, indices=[news.index])
+    return Notice(
+        event_pb2.Event(
+            event_id=f"session_refused/{news.index}/{to_micros(news.since)}",
+            event_type="session_refused",
+            occurred_at=to_timestamp(now),
+            service="collection",
+            session_refused=refused,
+        ),
+        "",
+    )

@@ -10,7 +10,7 @@ import structlog
 
 from optrading.collection.feeds.base import Feed, FeedItem
 from optrading.collection.gap_watch import GapWatch
-from optrading.collection.gaps import GapLedger
+from optrading.collection.gaps import GapLedger, session_refused
 from optrading.collection.records import RecordMaker
 from optrading.collection.resume import ResumePoints
 from optrading.collection.settings import FeedName
@@ -25,7 +25,7 @@ from optrading.common.outbox import Notice, Outbox
 from optrading.common.worker import Worker
 from optrading.market.chain import Chain
 from optrading.market.codec import from_micros
-from optrading.market.gaps import Interruption
+from optrading.market.gaps import GapCause, Interruption
 
 log = structlog.get_logger()
 
@@ -92,7 +92,7 @@ class CollectionPipeline:
 
     @property
     def source(self) -> str:
-        """Return the name of the feed that chains come from."""
+        """Return the name of the feed."""
         return self._feed.name
 
     @property
@@ -213,7 +213,6 @@ class CollectionPipeline:
                 continue
             for record in await self._writer.run(self._write, items):
                 self._board.publish(record.index, Snapshot(record))
-                log.debug("chain_published", index=record.index, sequence=record.position.sequence)
             self._on_committed()
 
     def _write(self, items: Sequence[FeedItem]) -> Sequence[Record]:
@@ -246,4 +245,7 @@ class CollectionPipeline:
     def _note_gap(self, news: Interruption, epoch: int) -> list[Notice]:
         state = "ended" if news.until else "began"
         log.warning("gap_" + state, index=news.index, cause=news.cause.name, since=news.since, detail=news.detail)
-        return self._gaps.note(news, epoch, self._clock.now())
+        notices = self._gaps.note(news, epoch, self._clock.now())
+        if notices and news.until is None and news.cause is GapCause.SESSION_REFUSED:
+            notices.append(session_refused(self._feed.name, news, self._clock.now()))
+        return notices

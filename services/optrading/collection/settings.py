@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from optrading.common.settings import ServiceSettings
+from optrading.collection.feeds.kite.settings import KiteSettings
 from optrading.market.strikes import parse_offsets
 from optrading.market.window import WindowShape
 
@@ -47,7 +47,7 @@ class MarketHours(StrEnum):
     """As the feed says: it plays a recorded day, and our clock tells nothing of it."""
 
 
-class CollectionSettings(ServiceSettings):
+class CollectionSettings(KiteSettings):
     """What the collection service needs to know.
 
     Attributes:

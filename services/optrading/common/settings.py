@@ -45,6 +45,7 @@ class ServiceSettings(BaseSettings):
         redis_url: Where events go. Without it no events are published.
         heartbeat_interval_s: Silence after which a stream says that it is alive, seconds.
         stream_max_age_s: Age at which a stream is ended so that load can move, seconds; jittered by a tenth.
+        metrics_address: host:port on which this process serves its metrics for Prometheus; unset serves none.
         drain_s: Time that running calls get when the service stops, seconds.
         log_format: `json` or `console`.
         log_level: Least level that is logged.
@@ -66,6 +67,7 @@ class ServiceSettings(BaseSettings):
     redis_url: SecretStr | None = None
     heartbeat_interval_s: float = Field(default=5.0, gt=0)
     stream_max_age_s: float = Field(default=1800.0, gt=0)
+    metrics_address: str = ""
     drain_s: float = Field(default=5.0, ge=0)
     log_format: str = Field(default="json", pattern="^(json|console)$")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from optrading.common.clock import Clock, SystemClock
+from optrading.common.files import write_atomically
 from optrading.common.state import StateError
 from optrading.common.tls import server_name, spiffe_id
-from optrading.local.files import write_atomically
 
 WORKLOADS: tuple[str, ...] = ("collection", "storage", "analytics", "identity", "gateway")
 """Who gets a certificate."""

@@ -7,8 +7,8 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from optrading.common.files import write_atomically
 from optrading.common.state import StateError
-from optrading.local.files import write_atomically
 
 USERNAME = "demo"
 """Of the user that a local mesh makes."""

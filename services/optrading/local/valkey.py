@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from optrading.local.files import write_atomically
+from optrading.common.files import write_atomically
 from optrading.local.ports import HOST
 from optrading.local.settings import LocalSettings
 

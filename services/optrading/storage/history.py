@@ -101,13 +101,15 @@ class IndexHistory:
         """Rows that are not yet sealed."""
         return sum(chain.rows.num_rows for chain in self.tail)
 
-    def with_chains(self, chains: Sequence[UnsealedChain], watermark: Position, totals: Totals | None) -> IndexHistory:
-        """Return this history with `chains` after it."""
+    def with_chains(
+        self, chains: Sequence[UnsealedChain], watermark: Position | None, totals: Totals | None
+    ) -> IndexHistory:
+        """Return this history with `chains` after it; those of a side lane leave the watermark where it is (None)."""
         known = [self.newest] if self.newest else []
         return replace(
             self,
-            watermark=watermark,
-            watermark_time_us=chains[-1].event_time_us if chains else self.watermark_time_us,
+            watermark=watermark or self.watermark,
+            watermark_time_us=chains[-1].event_time_us if chains and watermark else self.watermark_time_us,
             tail=(*self.tail, *chains),
             newest=max([*known, *chains], key=lambda chain: chain.precedence, default=None),
             totals=totals,

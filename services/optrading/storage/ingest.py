@@ -27,6 +27,11 @@ _SYMBOL = re.compile(r"[A-Za-z0-9_&-]{1,32}")
 _LIST_DEADLINE_S = 5.0
 
 
+def is_symbol(index: str) -> bool:
+    """Return whether `index` may become the name of a folder."""
+    return _SYMBOL.fullmatch(index) is not None
+
+
 class Ingest:
     """Finds indices and follows each of them."""
 
@@ -80,7 +85,7 @@ class Ingest:
         return follower
 
     def _is_symbol(self, index: str) -> bool:
-        if _SYMBOL.fullmatch(index):
+        if is_symbol(index):
             return True
         if index not in self._refused:
             self._refused.add(index)

@@ -94,6 +94,32 @@ class Ledger:
         Raises:
             sqlite3.OperationalError: It could not be written, such as on a full disk; nothing is changed.
         """
+        return self._store(batch, live=True)
+
+    def store_lane(self, batch: Sequence[Received]) -> None:
+        """Make chains of one side lane durable, as `store` does; the watermarks of live lanes stay where they are.
+
+        What is here already is left out: a lane may be read twice.
+
+        Raises:
+            sqlite3.OperationalError: It could not be written; nothing is changed.
+        """
+        index, (epoch, _) = batch[0].index, batch[0].position
+        stored = self.lane_watermark(index, epoch)
+        if fresh := [each for each in batch if each.position.sequence > stored]:
+            self._store(fresh, live=False)
+
+    def lane_watermark(self, index: str, epoch: int) -> int:
+        """Return the greatest sequence of an epoch of `index` that is durable here, live or not; 0 when none is."""
+        (sequence,) = self._connection.execute(
+            "SELECT max(coalesce((SELECT max(sequence) FROM snapshot WHERE index_name = ?1 AND epoch = ?2), 0),"
+            " coalesce((SELECT max(last_sequence) FROM sealed_file WHERE index_name = ?1 AND epoch = ?2), 0),"
+            " coalesce((SELECT max(sequence) FROM set_aside WHERE index_name = ?1 AND epoch = ?2), 0))",
+            (index, epoch),
+        ).fetchone()
+        return int(sequence)
+
+    def _store(self, batch: Sequence[Received], *, live: bool) -> dict[str, Position]:
         prepared: list[_Prepared] = []
         aside: list[SetAside] = []
         watermarks: dict[str, Position] = {}
@@ -108,16 +134,17 @@ class Ledger:
             self._journal.append(each.record for each in prepared)
             self._catalog.set_aside(aside)
             for index, position in watermarks.items():
-                self._journal.set_cursor(WATERMARK + index, position)
+                if live:
+                    self._journal.set_cursor(WATERMARK + index, position)
                 more = totals[index]
                 if more is not None:
-                    self._catalog.add_totals(index, more)
+                    self._catalog.add_totals(index, more, live=live)
             self._outbox.add(each.notice for each in prepared)
             all_totals = self._catalog.totals()
         for index, position in watermarks.items():
             chains = [each.unsealed for each in prepared if each.record.index == index]
             history = self._history.of(index)
-            self._history.replace(history.with_chains(chains, position, all_totals.get(index)))
+            self._history.replace(history.with_chains(chains, position if live else None, all_totals.get(index)))
         for row in aside:
             log.error("chain_set_aside", index=row.index, position=row.position, detail=row.detail)
         return watermarks

@@ -48,13 +48,14 @@ class Recovery:
             totals = self._catalog.totals()
             files = self._catalog.files()
             watermarks = self._journal.cursors(WATERMARK)
-            for index in sorted(watermarks):
+            # An index that was only imported has no live watermark.
+            for index in sorted({*watermarks, *totals}):
                 tail = self._load_tail(index)
                 index_totals = totals.get(index)
                 history.replace(
                     IndexHistory(
                         index=index,
-                        watermark=watermarks[index],
+                        watermark=watermarks.get(index, ORIGIN),
                         watermark_time_us=index_totals.last_event_time_us if index_totals else None,
                         files=tuple(file for file in files if file.index == index),
                         tail=tuple(tail),

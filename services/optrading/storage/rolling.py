@@ -21,8 +21,12 @@ log = structlog.get_logger()
 
 
 def sealable_runs(tail: Sequence[UnsealedChain]) -> Iterator[list[UnsealedChain]]:
-    """Yield the chains that go into one file each: neighbours of one epoch and one trading date."""
-    for _, run in groupby(tail, key=lambda chain: (chain.position.epoch, chain.trading_date)):
+    """Yield the chains that go into one file each: neighbours of one epoch and one trading date.
+
+    Chains of side lanes stand between the live ones, in the order in which they came.
+    """
+    ordered = sorted(tail, key=lambda chain: chain.position)
+    for _, run in groupby(ordered, key=lambda chain: (chain.position.epoch, chain.trading_date)):
         yield list(run)
 
 

@@ -22,8 +22,10 @@ from optrading.common.serving import serve
 from optrading.common.state import own_state
 from optrading.common.worker import Worker
 from optrading.storage.committing import Committer
+from optrading.storage.gap_following import GapFollower
 from optrading.storage.history import History
 from optrading.storage.ingest import Ingest
+from optrading.storage.lane_following import LaneFollower
 from optrading.storage.ledger import Ledger
 from optrading.storage.query import Reader
 from optrading.storage.recovery import Recovery
@@ -31,6 +33,7 @@ from optrading.storage.rolling import Roller
 from optrading.storage.servicer import StorageServicer
 from optrading.storage.settings import StorageSettings
 from optrading.storage.stores.catalog import Catalog
+from optrading.storage.stores.gap_table import GapTable
 from optrading.storage.v1.storage_service_pb2_grpc import add_StorageServiceServicer_to_server
 
 log = structlog.get_logger()
@@ -84,11 +87,15 @@ async def run_storage(settings: StorageSettings, clock: Clock) -> AsyncIterator[
         bus = EventBus(settings.redis_url, outbox, writer)
         roller = Roller(history, ledger, writer, sealer, directory, settings)
         channel = await stack.enter_async_context(open_channel(settings, "storage", "collection"))
-        ingest = Ingest(CollectionServiceStub(channel), history, writer, clock, settings)
+        stub = CollectionServiceStub(channel)
+        gaps = GapTable(connection)
+        gap_follower = GapFollower(stub, gaps, connection, writer, clock, settings)
+        lane_follower = LaneFollower(stub, ledger, history, writer, clock, settings)
+        ingest = Ingest(stub, history, writer, clock, settings)
         listeners = (ingest.committed, roller.committed, lambda _: bus.wake())
         committer = Committer(ledger, writer, clock, settings, listeners)
 
-        servicer = StorageServicer(history, reader)
+        servicer = StorageServicer(history, reader, gaps, writer)
         server = await stack.enter_async_context(
             serve(settings, "storage", lambda server: add_StorageServiceServicer_to_server(servicer, server))
         )
@@ -96,6 +103,8 @@ async def run_storage(settings: StorageSettings, clock: Clock) -> AsyncIterator[
             running = [
                 tasks.create_task(ingest.run(committer), name="ingest"),
                 tasks.create_task(committer.run(), name="committer"),
+                tasks.create_task(gap_follower.run(), name="gaps"),
+                tasks.create_task(lane_follower.run(), name="lanes"),
                 tasks.create_task(roller.run(), name="roller"),
                 tasks.create_task(bus.run(), name="bus"),
             ]

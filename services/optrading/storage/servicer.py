@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from optrading.common.errors import InvalidArgument, ServiceError
+from optrading.common.errors import InvalidArgument
 from optrading.common.interceptors import Context
 from optrading.common.selection import check_expiry_choice, check_index, choose_expiry
 from optrading.common.wire import message_field
+from optrading.common.worker import Worker
 from optrading.market.chain import Chain, Position
 from optrading.market.codec import encode_chain, from_micros, to_timestamp
+from optrading.storage.gaps import completeness
 from optrading.storage.history import History, IndexHistory
 from optrading.storage.planning import Span
 from optrading.storage.query import Reader
 from optrading.storage.selecting import Wanted
+from optrading.storage.stores.gap_table import GapTable
 from optrading.storage.v1 import storage_service_pb2 as pb
 from optrading.storage.v1 import storage_service_pb2_grpc as pb_grpc
 
@@ -28,10 +32,12 @@ _LONGEST_MICROS = 253_402_300_800_000_000  # 10000-01-01: the end of the range o
 class StorageServicer(pb_grpc.StorageServiceServicer):
     """Answers from the history."""
 
-    def __init__(self, history: History, reader: Reader) -> None:
-        """Serve what `history` shows, by `reader`."""
+    def __init__(self, history: History, reader: Reader, gaps: GapTable, writer: Worker) -> None:
+        """Serve what `history` shows, by `reader`, and `gaps`, which only the thread of `writer` touches."""
         self._history = history
         self._reader = reader
+        self._gaps = gaps
+        self._writer = writer
 
     async def GetChain(self, request: pb.GetChainRequest, context: Context) -> pb.GetChainResponse:
         """Return the chain that is or was the newest."""
@@ -61,8 +67,19 @@ class StorageServicer(pb_grpc.StorageServiceServicer):
         return pb.ListWatermarksResponse(watermarks=[_watermark(each) for each in histories if each.totals])
 
     async def ListGaps(self, request: pb.ListGapsRequest, context: Context) -> pb.ListGapsResponse:
-        """Answer that this is not served yet."""
-        raise ServiceError("ListGaps is not served yet")
+        """List the gaps that touch a range."""
+        check_index(request.index, self._history.known())
+        start, end = _span(request)
+        gaps = await self._writer.run(self._gaps.list, request.index, start, end)
+        totals = self._history.of(request.index).totals
+        complete = math.nan
+        if totals is not None:
+            first, last = totals.first_event_time_us, totals.last_event_time_us
+            first = first if start is None else max(first, start)
+            complete = completeness(gaps, first, last if end is None else min(last, end))
+        wanted = set(request.cause)
+        shown = [gap for gap in gaps if not wanted or gap.cause in wanted]
+        return pb.ListGapsResponse(gaps=shown, completeness=complete)
 
 
 def _wanted(request: pb.ReadChainsRequest) -> Wanted:
@@ -72,11 +89,16 @@ def _wanted(request: pb.ReadChainsRequest) -> Wanted:
             raise InvalidArgument(
                 f"strike {strike} is not a positive number of rupees", reason="INVALID_STRIKE", field="strike_inr"
             )
+    return Wanted(Span(*_span(request)), request.bucket, expiry, tuple(request.strike_inr))
+
+
+def _span(request: pb.ReadChainsRequest | pb.ListGapsRequest) -> tuple[int | None, int | None]:
+    """Return start and end, microseconds since 1970 UTC; None is without bound."""
     start = _micros(request.start_time, "start_time") if request.HasField("start_time") else None
     end = _micros(request.end_time, "end_time") if request.HasField("end_time") else None
     if start is not None and end is not None and end <= start:
         raise InvalidArgument("end_time must be after start_time", reason="INVALID_TIME_RANGE", field="end_time")
-    return Wanted(Span(start, end), request.bucket, expiry, tuple(request.strike_inr))
+    return start, end
 
 
 def _micros(instant: Timestamp, field: str) -> int:

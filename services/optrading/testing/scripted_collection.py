@@ -16,14 +16,15 @@ from contextlib import asynccontextmanager
 
 from optrading.collection.v1 import collection_service_pb2 as pb
 from optrading.collection.v1 import collection_service_pb2_grpc as pb_grpc
-from optrading.common.errors import NotFound, OutOfRange, ServiceError, Unavailable
+from optrading.common.errors import OutOfRange, ServiceError, Unavailable
 from optrading.common.interceptors import Context
 from optrading.common.selection import check_index
 from optrading.common.serving import serve
 from optrading.common.settings import ServiceSettings
 from optrading.market.chain import ORIGIN, Position
 from optrading.market.codec import position_of
-from optrading.market.v1 import chain_pb2, gap_pb2
+from optrading.market.v1 import chain_pb2
+from optrading.testing.scripted_ledgers import ScriptedLedgers
 
 Step = pb.WatchChainsResponse | ServiceError
 """What a scripted stream does next: send this, or end with that."""
@@ -41,7 +42,7 @@ def heartbeat_step(position: Position) -> pb.WatchChainsResponse:
     )
 
 
-class ScriptedCollection(pb_grpc.CollectionServiceServicer):
+class ScriptedCollection(ScriptedLedgers):
     """Serves what tests publish or script.
 
     Attributes:
@@ -49,9 +50,6 @@ class ScriptedCollection(pb_grpc.CollectionServiceServicer):
         watches: Every WatchChains request received, in order.
         acknowledged: Greatest position acknowledged, by index.
         acknowledgements: Every position acknowledged, in order, by index.
-        ledger_id: Identifies the gaps.
-        gaps: Changes of the gap ledger, in order; add by `tell_gap`.
-        lanes: Chains of each side lane, by index and epoch.
     """
 
     def __init__(self, indices: Sequence[str] = ("NIFTY",), heartbeat_interval_s: float = 1.0) -> None:
@@ -60,15 +58,12 @@ class ScriptedCollection(pb_grpc.CollectionServiceServicer):
         self.watches: list[pb.WatchChainsRequest] = []
         self.acknowledged: dict[str, Position] = {}
         self.acknowledgements: dict[str, list[Position]] = defaultdict(list)
-        self.ledger_id = "ledger"
-        self.gaps: list[gap_pb2.Gap] = []
-        self.lanes: dict[tuple[str, int], list[chain_pb2.ChainSnapshot]] = {}
+        super().__init__(heartbeat_interval_s)
         self._heartbeat_interval_s = heartbeat_interval_s
         self._kept: dict[str, list[pb.WatchChainsResponse]] = {index: [] for index in indices}
         self._trimmed: dict[str, Position] = {}
         self._scripts: dict[str, deque[list[Step]]] = defaultdict(deque)
         self._refusals: dict[str, deque[ServiceError]] = defaultdict(deque)
-        self._changed = asyncio.Condition()
 
     def add_index(self, index: str) -> None:
         """Collect `index` too; nothing of it is published yet."""
@@ -86,12 +81,6 @@ class ScriptedCollection(pb_grpc.CollectionServiceServicer):
         async with self._changed:
             self._kept[index] = [each for each in self._kept[index] if position_of(each.chain) > up_to]
             self._trimmed[index] = up_to
-            self._changed.notify_all()
-
-    async def tell_gap(self, gap: gap_pb2.Gap) -> None:
-        """Note a change of the gap ledger and send it to those who watch."""
-        async with self._changed:
-            self.gaps.append(gap)
             self._changed.notify_all()
 
     def script_watch(self, index: str, steps: Iterable[Step]) -> None:
@@ -183,53 +172,6 @@ class ScriptedCollection(pb_grpc.CollectionServiceServicer):
             self.acknowledged[request.index] = max(position, self.acknowledged.get(request.index, ORIGIN))
             self._changed.notify_all()
         return pb.AcknowledgeChainsResponse()
-
-    async def WatchGaps(self, request: pb.WatchGapsRequest, context: Context) -> AsyncIterator[pb.WatchGapsResponse]:
-        """Stream the gaps that were told, each a change, then those to come."""
-        after = request.resume_after_change
-        if request.ledger_id not in ("", self.ledger_id) or after > len(self.gaps):
-            raise OutOfRange("the position is of another ledger", reason="SEQUENCE_AHEAD")
-        while True:
-            for gap in self.gaps[after:]:
-                after += 1
-                yield pb.WatchGapsResponse(ledger_id=self.ledger_id, change=after, gap=gap)
-            try:
-                async with asyncio.timeout(self._heartbeat_interval_s), self._changed:
-                    await self._changed.wait_for(lambda: len(self.gaps) > after)  # noqa: B023  # awaited at once
-            except TimeoutError:
-                yield pb.WatchGapsResponse(ledger_id=self.ledger_id)
-
-    async def ListLanes(self, request: pb.ListLanesRequest, context: Context) -> pb.ListLanesResponse:
-        """List the side lanes that were made."""
-        return pb.ListLanesResponse(
-            lanes=[
-                pb.Lane(
-                    index=index,
-                    epoch=epoch,
-                    kind=pb.LANE_KIND_IMPORT,
-                    first_sequence=chains[0].sequence,
-                    last_sequence=chains[-1].sequence,
-                )
-                for (index, epoch), chains in sorted(self.lanes.items())
-            ]
-        )
-
-    async def ReadLane(self, request: pb.ReadLaneRequest, context: Context) -> AsyncIterator[pb.ReadLaneResponse]:
-        """Stream the chains of a side lane after a position."""
-        chains = self.lanes.get((request.index, request.epoch))
-        if chains is None:
-            raise NotFound(f"no lane {request.epoch}", reason="UNKNOWN_LANE", field="epoch")
-        for chain in chains:
-            if chain.sequence > request.resume_after_sequence:
-                yield pb.ReadLaneResponse(chain=chain)
-
-    async def BeginImport(self, request: pb.BeginImportRequest, context: Context) -> pb.BeginImportResponse:
-        """Refuse: nobody imports into a script."""
-        raise Unavailable("a scripted collection takes no imports", reason="IMPORT_ELSEWHERE")
-
-    async def ImportChains(self, request: pb.ImportChainsRequest, context: Context) -> pb.ImportChainsResponse:
-        """Refuse: nobody imports into a script."""
-        raise Unavailable("a scripted collection takes no imports", reason="IMPORT_ELSEWHERE")
 
     async def _wait_after(self, index: str, position: Position) -> bool:
         def newer() -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from optrading.analytics.computation import MODEL, analyse_chain
 from optrading.analytics.v1 import analytics_service_pb2 as pb
-from optrading.collection.shaping import shape_chain
+from optrading.collection.shaping import Shaper
 from optrading.market.chain import Chain, Legs, Position, column
 from optrading.market.codec import from_timestamp
 from tests.chains import OPENING, small_chain
@@ -18,7 +18,7 @@ NOW = OPENING + timedelta(seconds=1)
 
 
 def analysed(chain: Chain) -> pb.AnalyticsSnapshot:
-    return analyse_chain(shape_chain(chain, None), Position(7, 3), 0.065, NOW)
+    return analyse_chain(Shaper().shape(chain), Position(7, 3), 0.065, NOW)
 
 
 def test_the_answer_names_its_chain_its_model_and_its_inputs() -> None:
@@ -81,7 +81,7 @@ def test_an_unknown_spot_stays_unknown() -> None:
 
 
 def test_columns_that_contradict_each_other_are_an_error() -> None:
-    chain = shape_chain(small_chain(), None)
+    chain = Shaper().shape(small_chain())
     short = replace(chain.expiries[0].call, last_inr=column(np.ones(2)))
     broken = replace(chain, expiries=(replace(chain.expiries[0], call=short), *chain.expiries[1:]))
     with pytest.raises(ValueError):  # noqa: PT011  # whatever its words

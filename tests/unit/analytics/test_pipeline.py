@@ -12,7 +12,7 @@ import structlog
 
 from optrading.analytics.pipeline import AnalyticsPipeline
 from optrading.analytics.result import Result
-from optrading.collection.shaping import shape_chain
+from optrading.collection.shaping import Shaper
 from optrading.collection.v1 import collection_service_pb2 as pb
 from optrading.common.board import Board
 from optrading.common.database import open_database
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(30)
 
 
 def response(sequence: int, *, epoch: int = 7, index: str = "NIFTY") -> pb.WatchChainsResponse:
-    chain = shape_chain(small_chain(index, sequence), None)
+    chain = Shaper().shape(small_chain(index, sequence))
     return pb.WatchChainsResponse(chain=encode_chain(chain, Position(epoch, sequence)))
 
 

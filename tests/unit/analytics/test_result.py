@@ -7,7 +7,7 @@ import pytest
 from optrading.analytics.computation import analyse_chain
 from optrading.analytics.result import Result
 from optrading.analytics.v1 import analytics_service_pb2 as pb
-from optrading.collection.shaping import shape_chain
+from optrading.collection.shaping import Shaper
 from optrading.common.selection import NO_EXPIRY
 from optrading.market.chain import Position
 from tests.chains import OPENING, small_chain
@@ -15,7 +15,7 @@ from tests.chains import OPENING, small_chain
 
 @pytest.fixture(scope="module")
 def message() -> pb.AnalyticsSnapshot:
-    return analyse_chain(shape_chain(small_chain(), None), Position(7, 3), 0.065, OPENING + timedelta(seconds=1))
+    return analyse_chain(Shaper().shape(small_chain()), Position(7, 3), 0.065, OPENING + timedelta(seconds=1))
 
 
 def test_whole_answers_are_what_protobuf_would_have_made(message: pb.AnalyticsSnapshot) -> None:

@@ -169,14 +169,15 @@ class Catalog:
         rows = self._connection.execute(query)
         return [SealedFile(*row) for row in rows]
 
-    def add_totals(self, index: str, more: Totals) -> None:
-        """Count `more` chains of `index`."""
-        self._connection.execute(
-            "INSERT INTO index_total (index_name, chain_count, leg_count, first_event_time_us, last_event_time_us)"
+    def add_totals(self, index: str, more: Totals, *, live: bool = True) -> None:
+        """Count `more` chains of `index`; those of a side lane are only the last when their event time is."""
+        last = "excluded.last_event_time_us" if live else "max(last_event_time_us, excluded.last_event_time_us)"
+        self._connection.execute(  # what is put in is one of two constants
+            "INSERT INTO index_total (index_name, chain_count, leg_count, first_event_time_us, last_event_time_us)"  # noqa: S608  # a constant
             " VALUES (?, ?, ?, ?, ?) ON CONFLICT (index_name) DO UPDATE SET"
             " chain_count = chain_count + excluded.chain_count, leg_count = leg_count + excluded.leg_count,"
             " first_event_time_us = min(first_event_time_us, excluded.first_event_time_us),"
-            " last_event_time_us = excluded.last_event_time_us",
+            f" last_event_time_us = {last}",  # one of two constants
             (index, *astuple(more)),
         )
 

@@ -140,6 +140,10 @@ class Ticks:
         """Return the number of packets that were read."""
         return len(self.token)
 
+    def take(self, rows: NDArray[np.bool_]) -> Ticks:
+        """Return these rows only."""
+        return Ticks(**{name: getattr(self, name)[rows] for name in _COLUMNS}, refused=self.refused)
+
     @property
     def is_index(self) -> NDArray[np.bool_]:
         """Return which rows are of an index."""
