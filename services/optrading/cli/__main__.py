@@ -46,8 +46,8 @@ Strikes = Annotated[int, typer.Option(min=0, help="Strikes on each side of the m
 @app.command()
 def up(
     home: Home = Path("var"),
-    feed: Annotated[str, typer.Option(envvar="FEED", help="synthetic or replay.")] = "synthetic",
-    recording: Annotated[str, typer.Option(envvar="RECORDING", help="Recorded day, for --feed replay.")] = "",
+    feed: Annotated[str, typer.Option(envvar="FEED", help="synthetic, replay, kite or kite-demo.")] = "synthetic",
+    recording: Annotated[str, typer.Option(envvar="RECORDING", help="Recorded day, for replay and kite-demo.")] = "",
     speed: Annotated[str, typer.Option(envvar="SPEED", help="1 to 1000 times as recorded, or max.")] = "1",
     replay_end: Annotated[
         str, typer.Option(envvar="REPLAY_END", help="After the last chain: pause or loop.")
