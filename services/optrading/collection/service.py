@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from optrading.collection.backfilling import Backfiller
+from optrading.collection.claiming import claim_indices
 from optrading.collection.feeds.base import Feed
 from optrading.collection.gap_watch import GapWatch
 from optrading.collection.gaps import GapLedger
@@ -118,19 +119,25 @@ async def run_collection(settings: CollectionSettings, feed: Feed, clock: Clock)
         outlet = Outlet(board, seen, reader, limits)
         servicer = CollectionServicer(board, outlet, ledgers, trimmer, pipeline)
         await pipeline.load()
-        await pipeline.own(feed.indices)
+        if settings.redis_url is None:
+            await pipeline.own(feed.indices)
         server = await stack.enter_async_context(
             serve(settings, "collection", lambda server: add_CollectionServiceServicer_to_server(servicer, server))
         )
         stack.callback(board.close)
         stack.callback(ledgers.close)
-        async with asyncio.TaskGroup() as tasks:
+        async with AsyncExitStack() as owning, asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(pipeline.run(), name="pipeline"),
                 tasks.create_task(trimmer.run(settings.trim_interval_s), name="trimmer"),
                 tasks.create_task(bus.run(), name="bus"),
                 tasks.create_task(backfiller.run(), name="backfill"),
             ]
+            if settings.redis_url is not None:
+                ownership = await owning.enter_async_context(
+                    claim_indices(settings, settings.redis_url, pipeline, feed.indices, server.port, clock)
+                )
+                running.append(tasks.create_task(ownership.run(), name="ownership"))
             await server.set_serving(True)
             try:
                 yield RunningCollection(server.port, board, pipeline, trimmer)

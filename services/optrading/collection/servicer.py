@@ -13,7 +13,7 @@ from optrading.collection.trimming import JournalTrimmer
 from optrading.collection.v1 import collection_service_pb2 as pb
 from optrading.collection.v1 import collection_service_pb2_grpc as pb_grpc
 from optrading.common.board import Board
-from optrading.common.errors import FailedPrecondition, InvalidArgument, ServiceError
+from optrading.common.errors import FailedPrecondition, InvalidArgument, ServiceError, Unavailable
 from optrading.common.interceptors import Context
 from optrading.common.selection import check_expiry_choice, check_index, choose_expiry, expiry_in, no_chain_yet
 from optrading.market.chain import Position
@@ -49,6 +49,7 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
         """Return the newest chain, ready made."""
         check_index(request.index, self._board.indices)
         check_expiry_choice(request.bucket, request.expiry)
+        self._check_owned(request.index)
         newest = self._board.newest(request.index)
         if newest is None:
             raise no_chain_yet(request.index)
@@ -60,6 +61,7 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
         """Stream chains in order, with signs of life in between."""
         check_index(request.index, self._board.indices)
         check_expiry_choice(request.bucket, request.expiry)
+        self._check_owned(request.index)
         newest = self._board.newest(request.index)
         if newest is not None:
             choose_expiry(request.index, newest.listed, request.bucket, request.expiry)
@@ -68,6 +70,7 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
             after = Position(request.resume_after_epoch, request.resume_after_sequence)
         lossless = request.delivery == chain_pb2.DELIVERY_LOSSLESS
         async for update in self._outlet.follow(request.index, after, lossless=lossless):
+            self._check_owned(request.index)
             if update.item is None:
                 yield self._heartbeat(request.index)
             else:
@@ -132,6 +135,15 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
     async def ImportChains(self, request: pb.ImportChainsRequest, context: Context) -> pb.ImportChainsResponse:
         """Answer that this is not served yet."""
         raise ServiceError("ImportChains is not served yet")
+
+    def _check_owned(self, index: str) -> None:
+        """Refuse an index that another collector has now: what is here would look newer than it is.
+
+        Raises:
+            Unavailable: NOT_OWNER; another collector, or this one in a moment, has it.
+        """
+        if not self._pipeline.epoch_of(index) and not self._pipeline.has_ended(index):
+            raise Unavailable(f"{index} is not collected here now", reason="NOT_OWNER", retry_after_s=1.0)
 
     def _heartbeat(self, index: str) -> bytes:
         newest = self._board.newest(index)
