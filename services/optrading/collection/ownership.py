@@ -1,8 +1,8 @@
 """Which indices are ours: a lease on each, shared out among the collectors that there are.
 
 The lease's token is the epoch. Safety does not rest on it: storage refuses an epoch that is older than one it has seen,
-and a collector that is refused stops. So one that cannot ask Redis goes on with what it has, and one of which Redis says
-that it has lost an index stops it at once.
+and a collector that is refused stops. So one that cannot ask Redis goes on with what it has, and one that has lost an
+index, as Redis says, stops it at once.
 """
 
 from __future__ import annotations
