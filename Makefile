@@ -15,7 +15,7 @@ SPEED ?= 1
 help:  ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/run.stamp  ## Starts the mesh: FEED=synthetic, or FEED=replay RECORDING=<file> SPEED=<n|max>
+run: $(VENV)/run.stamp  ## Starts the mesh: FEED=synthetic, kite, kite-demo, or FEED=replay RECORDING=<file> SPEED=<n|max>
 	@FEED=$(FEED) RECORDING="$(RECORDING)" SPEED=$(SPEED) exec $(BIN)/optrading up
 
 test: $(VENV)/dev.stamp  ## Runs every test that needs no Debian package

@@ -16,6 +16,10 @@ COLUMNS = ("last_inr", "bid_inr", "ask_inr", "volume_units", "open_interest_unit
 """What Kite's ticks carry. Change of open interest is not among them: it stays unknown."""
 
 
+NEVER_TRADED = (np.nan, np.nan, np.nan, 0.0, 0.0)
+"""What a broker says of a contract that is listed and of which its exchange has never said anything."""
+
+
 def legs_of(chain: Chain) -> Iterator[tuple[Leg, tuple[float, ...]]]:
     """Yield the known legs of a chain, prices in whole paise as Kite sends them."""
     for expiry in chain.expiries:
@@ -43,8 +47,11 @@ class TapeOfLegs:
     def inventions(self, chain: Chain) -> list[str]:
         """Return a line for each value of a stored chain that its leg did not have by then."""
         found = []
-        spot = (None, 0, chain.spot_inr)
-        for leg, column, value in [spot, *((leg, c, v) for leg, vs in legs_of(chain) for c, v in enumerate(vs))]:
+        told: list[tuple[Leg | None, int, float]] = [(None, 0, chain.spot_inr)]
+        for leg, values in legs_of(chain):
+            if not np.array_equal(values, NEVER_TRADED, equal_nan=True):
+                told += [(leg, column, value) for column, value in enumerate(values)]
+        for leg, column, value in told:
             since = self._since.get((leg, column), {}).get(value)
             if not np.isnan(value) and (since is None or since > chain.event_time):
                 name = COLUMNS[column] if leg else "spot"
@@ -58,8 +65,8 @@ class TapeOfLegs:
 def differences(stored: Chain, recorded: Chain) -> list[str]:
     """Return a line for each way in which a stored chain is not the recorded one: legs, values, spot, lot sizes.
 
-    Prices and spot are compared in whole paise: Kite sends no more. Strikes and expiries that the recording does not
-    know are listed at the broker and have no values.
+    Prices and spot are compared in whole paise: Kite sends no more. Contracts that the recording does not know are
+    listed at the broker and have never traded.
     """
     found = []
     spot = round(recorded.spot_inr * 100) / 100
@@ -67,7 +74,11 @@ def differences(stored: Chain, recorded: Chain) -> list[str]:
         found.append(f"spot {stored.spot_inr} instead of {spot}")
     ours, theirs = dict(legs_of(stored)), dict(legs_of(recorded))
     found += [f"{leg} is missing" for leg in theirs.keys() - ours.keys()]
-    found += [f"{leg} is not in the recording" for leg in ours.keys() - theirs.keys()]
+    found += [
+        f"{leg} is {ours[leg]} and not in the recording"
+        for leg in ours.keys() - theirs.keys()
+        if not np.array_equal(ours[leg], NEVER_TRADED, equal_nan=True)
+    ]
     found += [
         f"{leg} is {ours[leg]} instead of {values}"
         for leg, values in theirs.items()

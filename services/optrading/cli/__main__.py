@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from optrading.cli.errors import CommandError
+from optrading.cli.events import app as events_app
 from optrading.cli.kite import app as kite_app
 from optrading.common.state import StateError
 from optrading.common.tls import CertificateError
@@ -33,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(kite_app, name="kite")
+app.add_typer(events_app, name="events")
 
 Home = Annotated[Path, typer.Option(envvar="OPTRADING_HOME", help="Folder of everything that is kept.")]
 Index = Annotated[str, typer.Argument(help="Index, such as NIFTY.", show_default=False)]
@@ -44,8 +46,8 @@ Strikes = Annotated[int, typer.Option(min=0, help="Strikes on each side of the m
 @app.command()
 def up(
     home: Home = Path("var"),
-    feed: Annotated[str, typer.Option(envvar="FEED", help="synthetic or replay.")] = "synthetic",
-    recording: Annotated[str, typer.Option(envvar="RECORDING", help="Recorded day, for --feed replay.")] = "",
+    feed: Annotated[str, typer.Option(envvar="FEED", help="synthetic, replay, kite or kite-demo.")] = "synthetic",
+    recording: Annotated[str, typer.Option(envvar="RECORDING", help="Recorded day, for replay and kite-demo.")] = "",
     speed: Annotated[str, typer.Option(envvar="SPEED", help="1 to 1000 times as recorded, or max.")] = "1",
     replay_end: Annotated[
         str, typer.Option(envvar="REPLAY_END", help="After the last chain: pause or loop.")

@@ -107,7 +107,11 @@ async def run_up(options: MeshOptions, console: Console, *, plain: bool) -> int:
 def banner(mesh: Mesh, started_in_s: float) -> str:
     """Return where everything is, with two lines to copy."""
     options, user = mesh.options, mesh.credentials
-    feed = f"replay of {options.recording} at speed {options.speed}" if options.recording else f"{options.feed} feed"
+    feed = (
+        f"{options.feed} of {options.recording} at speed {options.speed}"
+        if options.recording
+        else f"{options.feed} feed"
+    )
     # The file, not the password: what is typed stays in the shell's history.
     body = shlex.quote(f"@{mesh.home / 'credentials.json'}")
     return f"""

@@ -55,20 +55,24 @@ class LedgerOutlet:
         if (ledger_id and ledger_id != self._gaps.ledger_id) or after > last:
             raise OutOfRange("this position is of a gap ledger that is gone; begin anew", reason="SEQUENCE_AHEAD")
         end = self._limits.end()
+        loop = asyncio.get_running_loop()
+        told_at = loop.time()
         while True:
             changed = self._changed
             found = await self._reader.run(self._gaps.changes_after, after, _BATCH)
             for change in found:
                 yield change
-                after = change.number
+                after, told_at = change.number, loop.time()
             if not found:
                 if self._closed:
                     raise Unavailable("the service is shutting down", reason="SHUTTING_DOWN", retry_after_s=1.0)
                 try:
-                    async with asyncio.timeout(self._limits.heartbeat_s):
+                    # Not from now: every chain that is committed wakes this, too, and tells the reader nothing.
+                    async with asyncio.timeout_at(told_at + self._limits.heartbeat_s):
                         await changed.wait()
                 except TimeoutError:
                     yield None
+                    told_at = loop.time()
             check_age(end)
 
     async def lanes(self, live_epochs: dict[str, int]) -> list[Lane]:

@@ -16,13 +16,14 @@ from optrading.common.settings import MeshTls
 from optrading.common.state import own_state
 from optrading.local.authority import WORKLOADS, ensure_certificates
 from optrading.local.credentials import ensure_credentials
-from optrading.local.options import MeshOptions, check_port
+from optrading.local.kite_demo import KiteDemo, prepare_kite_demo
+from optrading.local.options import KITE_DEMO, MeshOptions, check_port
 from optrading.local.ports import HOST, free_ports
 from optrading.local.process import ProcessEvent, ProcessState, Program, StartError
 from optrading.local.programs import STAGES, service_programs
 from optrading.local.settings import LocalSettings, read_local_settings
 from optrading.local.supervisor import Supervisor
-from optrading.local.valkey import Valkey
+from optrading.local.valkey import Valkey, write_url
 
 _WRONG_SETTING = 2
 """Exit code of a service that cannot read its settings; see `read_settings`."""
@@ -41,7 +42,9 @@ class Mesh:
         options: What it was asked to be.
         url: Where the gateway answers.
         credentials: The demo user.
-        addresses: host:port of every workload, and of `valkey` and `admin` (Envoy's own administration).
+        addresses: host:port of every workload, and of `valkey`, `admin` (Envoy's own administration), and `broker` and
+            `ticker` (REST and WebSocket of the broker that FEED=kite-demo brings along).
+        kite_demo: That broker; None with any other feed.
         redis_url: Where events are; holds a password.
         tls_directory: Certificates; None where a sidecar encrypts.
     """
@@ -56,13 +59,14 @@ class Mesh:
         self._deaths: dict[str, int] = {}
         self._ready = False
         self._missing: set[str] = set()
+        self.kite_demo: KiteDemo | None = None
         self._hopeless: asyncio.Future[StartError] = asyncio.get_running_loop().create_future()
 
     async def __aenter__(self) -> Self:
         """Start everything; `wait_ready` tells when it serves.
 
         Raises:
-            OptionError: The port is taken.
+            OptionError: The port is taken, or a recording cannot be replayed.
             StartError: A program cannot be started.
             StateError: The home cannot be used, or another mesh runs in it.
         """
@@ -158,8 +162,8 @@ class Mesh:
     async def _start(self) -> None:
         options = self.options
         settings = read_local_settings(options.settings())
-        ports = free_ports(len(WORKLOADS) + 3)
-        names = (*WORKLOADS, "valkey", "admin", "http")
+        names = (*WORKLOADS, "valkey", "admin", "broker", "ticker", "http")
+        ports = free_ports(len(names))
         self.addresses = {name: f"{HOST}:{port}" for name, port in zip(names, ports, strict=True)}
         http_port = options.http_port or ports[-1]
         self.addresses["http"] = f"{options.http_host}:{http_port}"
@@ -169,9 +173,15 @@ class Mesh:
         await self._stack.enter_async_context(self._supervisor)
         try:
             self.redis_url = await self._start_valkey(settings)
+            write_url(self.home, self.redis_url)
             self.tls_directory = self.home / "tls" if settings.mesh_tls is MeshTls.IN_PROCESS else None
             ensure_certificates(self.home / "tls", settings.trust_domain)
-            for program in service_programs(options, self.addresses, self.redis_url, self.credentials):
+            if options.feed == KITE_DEMO:
+                addresses = self.addresses["broker"], self.addresses["ticker"]
+                self.kite_demo = await asyncio.to_thread(prepare_kite_demo, options, *addresses)
+            for program in service_programs(options, self.addresses, self.redis_url, self.credentials, self.kite_demo):
+                if self.kite_demo is not None and program.name == "collection":
+                    await self.kite_demo.wait_listening()
                 await self._supervisor.start(program)
             await self._start_envoy(settings)
         except OSError as error:

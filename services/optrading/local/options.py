@@ -12,6 +12,9 @@ from optrading.local.ports import HOST, PortError, is_free
 from optrading.local.settings import OptionError, read_local_settings
 
 DEFAULT_HTTP_PORT = 8000
+FEEDS = ("synthetic", "replay", "kite", "kite-demo")
+KITE_DEMO = "kite-demo"
+"""The Kite feed, with a broker of our own beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +23,8 @@ class MeshOptions:
 
     Attributes:
         home: Folder of everything that is kept.
-        feed: `synthetic` or `replay`.
-        recording: The recorded day; for `replay` only.
+        feed: One of `FEEDS`.
+        recording: The recorded day; for `replay`, and for `kite-demo`, which is live without one.
         speed: `max`, or how many times faster than recorded.
         replay_end: `pause` or `loop`.
         http_host: Address that the gateway listens on.
@@ -63,16 +66,18 @@ def check_feed(options: MeshOptions) -> None:
         OptionError: FEED, RECORDING, SPEED or REPLAY_END is wrong.
     """
     # Not at the top: reading recordings brings Arrow along, which a start with the synthetic feed does without.
-    if options.feed not in ("synthetic", "replay"):
-        raise OptionError(f"FEED={options.feed}: no such feed; allowed: synthetic, replay")
+    if options.feed not in FEEDS:
+        raise OptionError(f"FEED={options.feed}: no such feed; allowed: {', '.join(FEEDS)}")
     if options.replay_end not in ("pause", "loop"):
         raise OptionError(f"REPLAY_END={options.replay_end}: allowed: pause, loop")
-    if options.feed == "synthetic":
-        if options.recording is not None:
-            raise OptionError(f"RECORDING={options.recording} is for FEED=replay; FEED is synthetic")
-        return
+    if options.feed == KITE_DEMO and options.replay_end == "loop":
+        raise OptionError("REPLAY_END=loop is for FEED=replay: at a broker time does not go back")
     if options.recording is None:
-        raise OptionError("FEED=replay needs RECORDING=<file>: Parquet, CSV or NSE's option-chain JSON")
+        if options.feed == "replay":
+            raise OptionError("FEED=replay needs RECORDING=<file>: Parquet, CSV or NSE's option-chain JSON")
+        return
+    if options.feed not in ("replay", KITE_DEMO):
+        raise OptionError(f"RECORDING={options.recording} is for FEED=replay or FEED=kite-demo; FEED is {options.feed}")
     from optrading.collection.feeds.base import FeedError  # noqa: PLC0415
     from optrading.collection.feeds.replay import open_recording, parse_speed  # noqa: PLC0415
 

@@ -5,21 +5,36 @@ from __future__ import annotations
 import sys
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from optrading.local.authority import WORKLOADS
 from optrading.local.credentials import Credentials
-from optrading.local.options import MeshOptions
+from optrading.local.kite_demo import KiteDemo
+from optrading.local.options import KITE_DEMO, MeshOptions
 from optrading.local.process import Program
 
 # What takes longest to start goes first.
 _SERVICES = ("storage", "analytics", "collection", "identity", "gateway")
-STAGES = {"valkey": 0, "identity": 1, "collection": 1, "storage": 2, "analytics": 2, "gateway": 3, "envoy": 4}
+STAGES = {
+    "valkey": 0,
+    "broker": 0,
+    "identity": 1,
+    "collection": 1,
+    "storage": 2,
+    "analytics": 2,
+    "gateway": 3,
+    "envoy": 4,
+}
 """Readers stop before what they read from: nobody sees a neighbour vanish."""
 
 
 def service_programs(
-    options: MeshOptions, addresses: Mapping[str, str], redis_url: str, credentials: Credentials
+    options: MeshOptions,
+    addresses: Mapping[str, str],
+    redis_url: str,
+    credentials: Credentials,
+    demo: KiteDemo | None = None,
 ) -> list[Program]:
     """Return the services in the order in which they are started.
 
@@ -28,9 +43,17 @@ def service_programs(
         addresses: host:port of every workload.
         redis_url: Where events go.
         credentials: The demo user.
+        demo: The broker that the collector is a client of; it is started with the services.
     """
     shared = _shared_environment(options, addresses, redis_url)
-    return [_service(name, options, shared, addresses[name], credentials) for name in _SERVICES]
+    programs = [_service(name, options, shared, addresses[name], credentials) for name in _SERVICES]
+    if demo is None:
+        return programs
+    own = {"collection": demo.collector_environment()}
+    clients = [replace(each, environment={**each.environment, **own.get(each.name, {})}) for each in programs]
+    # The collector last: it asks its broker at once.
+    clients.sort(key=lambda program: program.name == "collection")
+    return [demo.program(options.settings(), STAGES["broker"]), *clients]
 
 
 def _shared_environment(options: MeshOptions, addresses: Mapping[str, str], redis_url: str) -> dict[str, str]:
@@ -39,7 +62,7 @@ def _shared_environment(options: MeshOptions, addresses: Mapping[str, str], redi
         "OPTRADING_HOME": str(home),
         "TLS_DIRECTORY": str(home / "tls"),
         "REDIS_URL": redis_url,
-        "FEED": options.feed,
+        "FEED": "kite" if options.feed == KITE_DEMO else options.feed,
         "RECORDING": str(options.recording.absolute()) if options.recording else "",
         "SPEED": options.speed,
         "REPLAY_END": options.replay_end,

@@ -147,6 +147,14 @@ async def test_a_recorded_day_comes_out_leg_by_leg_as_it_was_recorded(feeding) -
             assert_same_legs(ours, theirs)
 
 
+async def test_an_index_whose_legs_are_not_subscribed_yet_is_no_empty_chain(feeding) -> None:
+    async with feeding(day(3), active_strike_offsets="0") as fed:
+        await fed.until_subscribed(2)  # the index and what is near its value
+        await fed.broker.advance_to(1)
+        await fed.until(lambda: fed.chains)
+    assert all(chain.leg_count() for chain in fed.chains)
+
+
 async def test_what_is_durable_already_does_not_come_again(feeding) -> None:
     recorded = day(4)
     async with feeding(recorded, resume={"NIFTY": recorded[1].event_time}) as fed:

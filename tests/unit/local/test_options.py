@@ -34,7 +34,8 @@ def test_the_synthetic_feed_needs_nothing(options: MeshOptions) -> None:
 
 
 def test_an_unknown_feed_says_which_there_are(options: MeshOptions) -> None:
-    assert refusal(replace(options, feed="kite")) == "FEED=kite: no such feed; allowed: synthetic, replay"
+    text = refusal(replace(options, feed="nse"))
+    assert text == "FEED=nse: no such feed; allowed: synthetic, replay, kite, kite-demo"
 
 
 def test_a_replay_without_a_recording_says_how_to_name_one(options: MeshOptions) -> None:
@@ -43,6 +44,20 @@ def test_a_replay_without_a_recording_says_how_to_name_one(options: MeshOptions)
 
 def test_a_recording_without_replay_is_not_ignored(options: MeshOptions) -> None:
     assert "FEED=replay" in refusal(replace(options, recording=Path("day.parquet")))
+
+
+@pytest.mark.parametrize("feed", ["synthetic", "kite"])
+def test_a_recording_is_for_feeds_that_play_one(options: MeshOptions, feed: str) -> None:
+    assert f"FEED is {feed}" in refusal(replace(options, feed=feed, recording=Path("day.parquet")))
+
+
+def test_the_demonstration_broker_plays_live_or_a_recording_that_can_be_read(
+    options: MeshOptions, tmp_path: Path
+) -> None:
+    demo = replace(options, feed="kite-demo")
+    check_options(demo)
+    assert "absent.parquet" in refusal(replace(demo, recording=tmp_path / "absent.parquet"))
+    assert "time does not go back" in refusal(replace(demo, replay_end="loop"))
 
 
 def test_a_missing_recording_is_named(options: MeshOptions, tmp_path: Path) -> None:

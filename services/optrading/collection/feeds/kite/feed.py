@@ -162,6 +162,11 @@ class KiteFeed:
         last = self._resume.get(chain.index)
         if last is not None and chain.event_time <= last:
             return
+        if chain.index not in self._last and not chain.leg_count():
+            # The index itself comes first; the legs around its value are subscribed next. This is no chain yet.
+            if self._market.follow_money(chain):
+                self._subscribe()
+            return
         carried = self._market.links_of(chain.index)
         for cause in list(self._outages.of(chain.index)):
             if cause is GapCause.MARKET_CLOSED or (cause is GapCause.DISCONNECT and carried & self._down):
