@@ -13,10 +13,10 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import chain_analytics, kite_decoder, way_of_data
+from benchmarks import chain_analytics, journal_latency, kite_decoder, way_of_data
 from benchmarks.measure import Row
 
-SUBJECTS = (chain_analytics, kite_decoder, way_of_data)
+SUBJECTS = (chain_analytics, kite_decoder, way_of_data, journal_latency)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from optrading.testing.load import BoardReader, Load, PacedFeed, latencies_s
 
 _TARGET_S = 0.010
 """What a chain may take, p99."""
-_LOADS = (Load(legs_per_chain=500, cut_s=1.0, duration_s=8.0), Load(legs_per_chain=1_250, cut_s=0.25, duration_s=8.0))
+_LOADS = (Load(strikes=29, cut_s=1.0, duration_s=40.0), Load(strikes=72, cut_s=0.25, duration_s=20.0))
 """3,000 legs a second, and ten times as many."""
 
 
@@ -46,7 +46,7 @@ async def _collect(home: Path, load: Load) -> tuple[Floats, Sequence[bytes]]:
         readers = {index: BoardReader(collecting.board, index) for index in feed.indices}
         async with asyncio.TaskGroup() as tasks:
             for reader in readers.values():
-                tasks.create_task(reader.read(round(load.duration_s / load.cut_s)))
+                tasks.create_task(reader.read(load.chains_per_index))
         newest = [collecting.board.newest(index) for index in feed.indices]
         return latencies_s(feed, readers), [each.record.payload for each in newest if each is not None]
 
@@ -60,7 +60,7 @@ def _commit_plainly(path: Path, payloads: Sequence[bytes], load: Load) -> Floats
     taken = []
     step_s = load.cut_s / len(PacedFeed.indices)
     due = time.perf_counter()
-    for number in range(round(load.duration_s / step_s)):
+    for number in range(load.chains_per_index * len(PacedFeed.indices)):
         due += step_s
         time.sleep(max(due - time.perf_counter(), 0.0))
         begin = time.perf_counter()

@@ -51,7 +51,7 @@ class GapWatch:
         """Take a chain; return what begins or ends with it."""
         seen = self._seen.setdefault(chain.index, _Seen(chain.event_time, now, fresh=True))
         seen.heard = now
-        if not chain.leg_count():
+        if not any(expiry.leg_count() for expiry in chain.expiries):  # the first that has legs will do
             return self._take_empty(chain, seen)
         news = []
         for gap in (seen.late, seen.empty):

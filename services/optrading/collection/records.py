@@ -34,12 +34,13 @@ class RecordMaker:
         """
         with tracer.start_as_current_span("collect_chain", attributes={"index": chain.index}):
             shaped = self._inspector.inspect(self._shaper.shape(chain), open_gaps)
+            counted = shaped.completeness
             record = Record(
                 index=chain.index,
                 position=position,
                 event_time_us=to_micros(chain.event_time),
                 receive_time_us=to_micros(chain.receive_time),
-                leg_count=shaped.leg_count(),
+                leg_count=counted.known_leg_count if counted is not None else shaped.leg_count(),
                 traceparent=current_traceparent(),
                 payload=encode_chain(shaped, position).SerializeToString(),
             )

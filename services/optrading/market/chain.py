@@ -78,7 +78,12 @@ class Legs:
 
     def known(self) -> NDArray[np.bool_]:
         """Return, shape (N,), which legs have at least one known value."""
-        return np.asarray(~np.isnan(np.stack(self.columns())).all(axis=0), dtype=np.bool_)
+        # Column by column: for the few strikes of an expiry, stacking them first takes nearly twice as long.
+        first, *others = self.columns()
+        unknown = np.isnan(first)
+        for values in others:
+            unknown &= np.isnan(values)
+        return ~unknown
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Self:
         """Return these rows only."""

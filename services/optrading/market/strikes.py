@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -22,7 +23,7 @@ def atm_row(strike_inr: Floats, spot_inr: float) -> int:
         strike_inr: Listed strikes, ascending, shape (N,), N >= 1.
         spot_inr: Value of the index, rupees; NaN takes the middle strike, so that offsets stay defined.
     """
-    if np.isnan(spot_inr):
+    if math.isnan(spot_inr):
         return (len(strike_inr) - 1) // 2
     return int(np.argmin(np.abs(strike_inr - spot_inr)))
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optrading.market.chain import Floats
-from optrading.market.strikes import atm_offsets, atm_row
+from optrading.market.strikes import atm_row
 
 Mask = NDArray[np.bool_]
 
@@ -59,6 +59,7 @@ class StrikeWindow:
     def __init__(self, shape: WindowShape) -> None:
         """Begin without a centre: the first spot sets it."""
         self._shape = shape
+        self._steps = np.array(sorted(shape.offsets or ()), dtype=np.intp)
         self._ladders: dict[date, _Ladder] = {}
         self._latest: datetime | None = None
 
@@ -107,10 +108,13 @@ class StrikeWindow:
             ladder.leaving[strike] = instant + self._shape.overlap
         ladder.leaving = {s: until for s, until in ladder.leaving.items() if s not in selected and until > instant}
         ladder.selected = selected
-        return wanted | np.isin(strikes, list(ladder.leaving))
+        return wanted | np.isin(strikes, list(ladder.leaving)) if ladder.leaving else wanted
 
     def _around(self, strikes: Floats, place_inr: float) -> Mask:
-        return np.isin(atm_offsets(strikes, place_inr), sorted(self._shape.offsets or ()))
+        rows = self._steps + atm_row(strikes, place_inr)
+        mask = np.zeros(len(strikes), dtype=np.bool_)
+        mask[rows[(rows >= 0) & (rows < len(strikes))]] = True
+        return mask
 
     def _centre(self, strikes: Floats, centre_inr: float, spot_inr: float) -> float:
         """Return the centre after a look at the spot: the nearest strike, unless hysteresis holds the old one."""

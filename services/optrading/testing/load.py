@@ -16,7 +16,8 @@ from optrading.common.board import Board, ItemT
 from optrading.market.chain import ORIGIN, Chain, ExpiryChain, Floats, Legs, Position, column
 from optrading.market.indices import INDICES
 
-_EXPIRIES = 5
+_EXPIRIES = {"NIFTY": 18, "BANKNIFTY": 6, "FINNIFTY": 3, "MIDCPNIFTY": 3, "SENSEX": 19, "BANKEX": 3}
+"""How many expiries each index listed in August 2026."""
 _VARIANTS = 8
 """Chains of an index that differ and come in turn: making each anew would be a load of its own."""
 
@@ -26,19 +27,24 @@ class Load:
     """So many legs a second, spread over the six indices.
 
     Attributes:
-        legs_per_chain: Legs of a chain, a multiple of 10.
+        strikes: Strikes of each expiry; the indices have as many expiries as the exchanges list.
         cut_s: Time between two chains of an index, seconds; the indices take turns within it.
         duration_s: How long chains come, seconds.
     """
 
-    legs_per_chain: int
+    strikes: int
     cut_s: float
     duration_s: float
 
     @property
     def legs_per_second(self) -> float:
         """Return the legs of all indices in a second."""
-        return len(INDICES) * self.legs_per_chain / self.cut_s
+        return 2 * self.strikes * sum(_EXPIRIES.values()) / self.cut_s
+
+    @property
+    def chains_per_index(self) -> int:
+        """Return how many chains each index has."""
+        return round(self.duration_s / self.cut_s)
 
 
 class PacedFeed:
@@ -51,7 +57,7 @@ class PacedFeed:
     def __init__(self, load: Load) -> None:
         """Make the chains of `load` before anything is measured."""
         self._load = load
-        self._variants = {index: [_chain(index, load.legs_per_chain, n) for n in range(_VARIANTS)] for index in INDICES}
+        self._variants = {index: [_chain(index, load.strikes, n) for n in range(_VARIANTS)] for index in INDICES}
         self.handed: dict[str, list[float]] = {index: [] for index in INDICES}
         """When each chain was handed out, `time.perf_counter`."""
         self.behind_s: list[float] = []
@@ -61,7 +67,7 @@ class PacedFeed:
         """Yield the chains of the load, then end."""
         begin = time.perf_counter()
         step_s = self._load.cut_s / len(INDICES)
-        for number in range(round(self._load.duration_s / step_s)):
+        for number in range(self._load.chains_per_index * len(INDICES)):
             due = begin + number * step_s
             await asyncio.sleep(max(due - time.perf_counter(), 0.0))
             index = self.indices[number % len(INDICES)]
@@ -139,10 +145,7 @@ def latencies_s(feed: PacedFeed, readers: Mapping[str, BoardReader[ItemT]]) -> F
     return np.concatenate(taken)
 
 
-def _chain(index: str, legs: int, variant: int) -> Chain:
-    strikes, rest = divmod(legs, 2 * _EXPIRIES)
-    if rest or not strikes:
-        raise ValueError(f"a chain of {_EXPIRIES} expiries cannot have {legs} legs")
+def _chain(index: str, strikes: int, variant: int) -> Chain:
     today = date(2026, 8, 18)
     random = np.random.default_rng(variant)
     return Chain(
@@ -151,7 +154,7 @@ def _chain(index: str, legs: int, variant: int) -> Chain:
         receive_time=datetime(2026, 8, 18, tzinfo=UTC),
         spot_inr=24_950.0 + variant,
         expiries=tuple(
-            _expiry(today + timedelta(days=days), strikes, variant, random) for days in range(0, 7 * _EXPIRIES, 7)
+            _expiry(today + timedelta(weeks=week), strikes, variant, random) for week in range(_EXPIRIES[index])
         ),
         source=PacedFeed.name,
     )

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from optrading.collection.feeds.replay import open_recording
 from optrading.collection.inspection import Inspector
 from optrading.collection.shaping import Shaper
 from optrading.market.calendar import AlwaysOpen, TradingCalendar
-from optrading.market.chain import Chain, Legs, column
+from optrading.market.chain import Chain, ExpiryChain, Legs, column
 from optrading.market.quality import QualityFlag
-from tests.chains import OPENING, small_chain
+from tests.chains import NEXT_WEEK, OPENING, THIS_WEEK, small_chain
 
 MINUTE = timedelta(minutes=1)
 
@@ -182,3 +184,59 @@ def test_the_recorded_day_has_the_flags_that_it_should_have(real_data: Path) -> 
     assert (
         counts[QualityFlag.PRICE_OUTSIDE_LIMITS] == counts[QualityFlag.CROSSED_QUOTE] == counts[QualityFlag.STALE] == 0
     )
+
+
+LADDERS = st.lists(st.sampled_from([24_900.0, 24_950.0, 25_000.0, 25_050.0]), unique=True, min_size=1, max_size=4).map(
+    sorted
+)
+NUMBERS = st.sampled_from([np.nan, -1.0, 0.0, 60.0, 65.0, 130.0, 6_500.0, 30_000.0])
+
+
+@st.composite
+def expiry_chains(draw: st.DrawFn, expiry: date) -> ExpiryChain:
+    ladder = draw(LADDERS)
+
+    def side() -> Legs:
+        rows = st.lists(NUMBERS, min_size=len(ladder), max_size=len(ladder))
+        known_flags = st.lists(st.sampled_from([0, QualityFlag.STALE.value, QualityFlag.INCOMPLETE.value]),
+                               min_size=len(ladder), max_size=len(ladder))  # fmt: skip
+        return Legs(*(column(draw(rows)) for _ in range(6)), quality=np.array(draw(known_flags), dtype=np.uint16))
+
+    return ExpiryChain(expiry, 65, column(ladder), side(), side(), np.zeros(len(ladder), dtype=np.int32))
+
+
+@st.composite
+def days_of_chains(draw: st.DrawFn) -> list[Chain]:
+    """Chains whose expiries and ladders come and go."""
+    chains = []
+    for minute in range(draw(st.integers(1, 5))):
+        listed = draw(st.lists(st.sampled_from([THIS_WEEK, NEXT_WEEK, date(2026, 9, 29)]), unique=True).map(sorted))
+        expiries = tuple(draw(expiry_chains(expiry)) for expiry in listed)
+        chains.append(replace(small_chain(minute=minute), expiries=expiries))
+    return chains
+
+
+@settings(max_examples=30)  # each is a whole day
+@given(days_of_chains())
+def test_an_expiry_is_flagged_as_if_it_were_alone(chains: list[Chain]) -> None:
+    together = Inspector(timedelta(seconds=30))
+    alone: dict[date, Inspector] = {}
+    for chain in chains:
+        whole = together.inspect(chain)
+        if not chain.expiries:
+            continue  # nothing is forgotten, see below
+        alone = {each.expiry: alone.get(each.expiry, Inspector(timedelta(seconds=30))) for each in chain.expiries}
+        parts = [alone[each.expiry].inspect(replace(chain, expiries=(each,))) for each in chain.expiries]
+        for one, part in zip(whole.expiries, parts, strict=True):
+            assert one.call.quality.tolist() == part.expiries[0].call.quality.tolist()
+            assert one.put.quality.tolist() == part.expiries[0].put.quality.tolist()
+        for name in ("wanted_leg_count", "known_leg_count", "flagged_leg_count"):
+            assert getattr(whole.completeness, name) == sum(getattr(part.completeness, name) for part in parts)
+
+
+def test_an_empty_chain_in_between_forgets_nothing(inspector: Inspector) -> None:
+    inspector.inspect(small_chain())
+    empty = inspector.inspect(replace(small_chain(minute=1), expiries=()))
+    assert empty.quality == QualityFlag.INCOMPLETE
+    chain = inspector.inspect(with_call(small_chain(minute=2), 0, volume_units=1.0))
+    assert flags_of(chain, 0) & QualityFlag.DECREASING_VOLUME
