@@ -82,6 +82,9 @@ async def test_a_recorded_day_is_played_at_its_own_time(tmp_path: Path) -> None:
         await answer(client, "/option-chain/SENSEX?bucket=this_week", is_last)
         history = await answer(client, "/history", lambda found: found["watermarks"])
         assert [mark["index"] for mark in history["watermarks"]] == ["SENSEX"]
+        # Nobody missed the beginning: the broker waits for its client.
+        first = (await client.get("/history/SENSEX?bucket=this_week")).body.decode().partition("\n")[0]
+        assert f"{chains[0].event_time:%Y-%m-%dT%H:%M:%SZ}" in first
         # A broker that dies is started again, and its client comes back.
         pid = mesh.kill("broker")
         await mesh.wait_restarted("broker", pid)
