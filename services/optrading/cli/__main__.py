@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from optrading.cli.errors import CommandError
+from optrading.cli.events import app as events_app
 from optrading.cli.kite import app as kite_app
 from optrading.common.state import StateError
 from optrading.common.tls import CertificateError
@@ -33,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(kite_app, name="kite")
+app.add_typer(events_app, name="events")
 
 Home = Annotated[Path, typer.Option(envvar="OPTRADING_HOME", help="Folder of everything that is kept.")]
 Index = Annotated[str, typer.Argument(help="Index, such as NIFTY.", show_default=False)]

@@ -23,7 +23,7 @@ from optrading.local.process import ProcessEvent, ProcessState, Program, StartEr
 from optrading.local.programs import STAGES, service_programs
 from optrading.local.settings import LocalSettings, read_local_settings
 from optrading.local.supervisor import Supervisor
-from optrading.local.valkey import Valkey
+from optrading.local.valkey import Valkey, write_url
 
 _WRONG_SETTING = 2
 """Exit code of a service that cannot read its settings; see `read_settings`."""
@@ -173,6 +173,7 @@ class Mesh:
         await self._stack.enter_async_context(self._supervisor)
         try:
             self.redis_url = await self._start_valkey(settings)
+            write_url(self.home, self.redis_url)
             self.tls_directory = self.home / "tls" if settings.mesh_tls is MeshTls.IN_PROCESS else None
             ensure_certificates(self.home / "tls", settings.trust_domain)
             if options.feed == KITE_DEMO:

@@ -9,6 +9,9 @@ from optrading.common.files import write_atomically
 from optrading.local.ports import HOST
 from optrading.local.settings import LocalSettings
 
+_URL = "url"
+"""File, beside the server's own, that says how to reach it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Valkey:
@@ -59,6 +62,25 @@ class Valkey:
             "daemonize no",
         ]
         write_atomically(self.directory / "valkey.conf", "\n".join([*lines, ""]).encode(), 0o600)
+
+
+def write_url(home: Path, url: str) -> None:
+    """Keep where the mesh in `home` has its events, for its owner's commands.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    folder = home / "valkey"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / _URL, url.encode() + b"\n", 0o600)
+
+
+def read_url(home: Path) -> str:
+    """Return where the mesh in `home` has its events; empty when none has run there."""
+    try:
+        return (home / "valkey" / _URL).read_text().strip()
+    except OSError:
+        return ""
 
 
 def server_binary() -> Path:
