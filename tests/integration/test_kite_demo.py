@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from optrading.cli.up import banner
 from optrading.local.mesh import Mesh
 from optrading.testing.mesh import MeshClient, running_mesh
 from optrading.testing.recordings import write_recording
@@ -57,6 +58,7 @@ async def until_connected(mesh: Mesh) -> None:
 
 async def test_the_market_of_the_broker_comes_through_and_a_fault_is_in_the_ledger(tmp_path: Path) -> None:
     async with running_mesh(tmp_path / "var", feed="kite-demo") as mesh:
+        assert f"its broker       http://{mesh.addresses['broker']} " in banner(mesh, 1.0)
         client = await logged_in(mesh)
         chain = await answer(client, "/option-chain/NIFTY?bucket=this_week", lambda found: found["chain"])
         assert chain["chain"]["source"] == "kite"
