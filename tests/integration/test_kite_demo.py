@@ -67,8 +67,8 @@ async def test_the_market_of_the_broker_comes_through_and_a_fault_is_in_the_ledg
         assert state["connections"] >= 1
         assert state["tokens"] > 1000
         await asyncio.to_thread(command, mesh, "faults/drop", post=True)
-        gaps = await answer(client, "/gaps/NIFTY", lambda found: found["gaps"])
-        assert gaps["gaps"][0]["cause"] == "GAP_CAUSE_DISCONNECT"
+        # Among others, perhaps, on a machine that is so busy that chains were late.
+        await answer(client, "/gaps/NIFTY", lambda found: "GAP_CAUSE_DISCONNECT" in [g["cause"] for g in found["gaps"]])
 
 
 async def test_a_recorded_day_is_played_at_its_own_time(tmp_path: Path) -> None:
