@@ -13,7 +13,6 @@ from optrading.collection.gap_watch import GapWatch
 from optrading.collection.gaps import GapLedger, session_refused
 from optrading.collection.records import RecordMaker
 from optrading.collection.resume import ResumePoints
-from optrading.collection.settings import FeedName
 from optrading.collection.snapshot import Snapshot
 from optrading.collection.terms import Terms, next_epoch
 from optrading.common.board import Board
@@ -117,7 +116,7 @@ class CollectionPipeline:
 
     def clock_time(self, event_time: datetime) -> datetime:
         """Return the feed's present, given the newest event time: a recording has its own clock."""
-        return event_time if self._feed.name == FeedName.REPLAY else self._clock.now()
+        return self._clock.now() if self._watch.follows_clock else event_time
 
     async def load(self) -> None:
         """Show what the journal holds. Nothing is owned yet."""
