@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
-from pydantic import SecretStr
+from redis.asyncio import Redis
 
 from optrading.collection.ownership import Owner, Ownership
 from optrading.collection.settings import CollectionSettings
 from optrading.common.clock import Clock
 from optrading.common.leases import Leases
-from optrading.common.redis_client import open_redis
 from optrading.common.registry import Instance, Registry
 
 
 @asynccontextmanager
 async def claim_indices(
     settings: CollectionSettings,
-    redis_url: SecretStr,
+    redis: Redis,
+    instance: str,
     owner: Owner,
     indices: Collection[str],
     port: int,
@@ -31,27 +28,26 @@ async def claim_indices(
 
     Args:
         settings: Ours.
-        redis_url: Where leases are.
+        redis: Where leases are.
+        instance: Who we are: the same after a restart, so that what was ours is ours at once.
         owner: Has the terms.
         indices: All that our feed brings.
         port: That we serve on.
         clock: For tokens.
     """
     host = settings.listen_address.rpartition(":")[0]
-    instance = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    async with open_redis(redis_url) as redis:
-        ownership = Ownership(
-            owner,
-            indices,
-            Leases(redis, instance, settings.lease_ttl_s),
-            Registry(redis),
-            Instance(instance, settings.advertised_address or f"{host}:{port}"),
-            clock,
-            ttl_s=settings.lease_ttl_s,
-            grace_s=settings.lease_grace_s,
-        )
-        await ownership.look()
-        try:
-            yield ownership
-        finally:
-            await ownership.release()
+    ownership = Ownership(
+        owner,
+        indices,
+        Leases(redis, instance, settings.lease_ttl_s),
+        Registry(redis),
+        Instance(instance, settings.advertised_address or f"{host}:{port}"),
+        clock,
+        ttl_s=settings.lease_ttl_s,
+        grace_s=settings.lease_grace_s,
+    )
+    await ownership.look()
+    try:
+        yield ownership
+    finally:
+        await ownership.release()

@@ -142,9 +142,12 @@ class Ownership:
                 await self._try_to_take(index)
 
     async def _try_to_take(self, index: str) -> None:
-        now_ms = to_micros(self._clock.now()) // 1000
-        lease = await self._leases.acquire(index, max(now_ms, self._owner.last_epoch_of(index) + 1))
-        if lease.held and lease.token > self._owner.last_epoch_of(index):
+        last = self._owner.last_epoch_of(index)
+        least = max(to_micros(self._clock.now()) // 1000, last + 1)
+        lease = await self._leases.acquire(index, least)
+        if lease.held and lease.token <= last:
+            # Ours from before a restart: a term that begins needs a newer epoch.
+            await self._leases.release(index)
+            lease = await self._leases.acquire(index, least)
+        if lease.held and lease.token > last:
             await self._owner.own([index], lease.token)
-        elif lease.held:
-            await self._leases.release(index)  # our journal is ahead of Redis, which was wiped: the next look is newer
