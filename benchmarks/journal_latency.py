@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import uvloop
 
 from benchmarks.measure import Row
 from optrading.collection.service import run_collection
@@ -29,7 +30,7 @@ def rows() -> Iterator[Row]:
     """Yield, for each load, the p99 beside the target and beside SQLite alone, as how many fit into a second."""
     for load in _LOADS:
         with tempfile.TemporaryDirectory() as folder:
-            ours_s, payloads = asyncio.run(_collect(Path(folder), load))
+            ours_s, payloads = uvloop.run(_collect(Path(folder), load))
             alone_s = _commit_plainly(Path(folder) / "plain.sqlite", payloads, load)
         what = f"feed to reader, p99 at {load.legs_per_second:,.0f} legs/s"
         yield Row(f"{what} ({_shown(ours_s)})", 1 / _p99(ours_s), "in a row", "the target, 10 ms", 1 / _TARGET_S)
