@@ -21,7 +21,7 @@ _COLUMNS = tuple(chain_pb2.LegColumns.DESCRIPTOR.fields_by_name[name].number for
 
 
 def serialize_chain(chain: Chain, position: Position) -> bytes:
-    """Return the serialized ChainSnapshot of `chain` at `position`: what `encode_chain` makes, in a half to a third of the time."""
+    """Return the bytes of the message that `encode_chain` makes, in a half to a third of the time."""
     before = chain_pb2.ChainSnapshot(
         index=chain.index,
         epoch=position.epoch,
