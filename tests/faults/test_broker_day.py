@@ -49,7 +49,7 @@ async def assert_stored_as_recorded(
     assert instants is not None
     async with (
         KiteBroker(tape, dump=dump) as broker,
-        collecting(broker, home, market_hours="recorded") as rig,
+        collecting(broker, home, market_hours="recorded", kite_silence_s=WAIT_S) as rig,
     ):
         for chain in tape.chains(0):  # subscriptions are made in pieces: it takes a moment until all of it is there
             await until(lambda chain=chain: shows(rig, chain), WAIT_S)

@@ -19,7 +19,7 @@ from optrading.testing.kite import FaultKind, FaultRecord, KiteBroker, Synthetic
 from tests.faults.kite_rig import SEED, SOAK, Rig, collecting, ticking, until
 from tests.faults.legs import TapeOfLegs
 
-FAULTS = 200 if SOAK else 14
+FAULTS = 200 if SOAK else 11
 HEARTBEAT_S = 1.0
 SETTINGS = {
     "market_hours": "always",

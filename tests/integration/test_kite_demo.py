@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from optrading.cli.up import banner
 from optrading.local.mesh import Mesh
 from optrading.testing.mesh import MeshClient, running_mesh
 from optrading.testing.recordings import write_recording
@@ -57,6 +58,7 @@ async def until_connected(mesh: Mesh) -> None:
 
 async def test_the_market_of_the_broker_comes_through_and_a_fault_is_in_the_ledger(tmp_path: Path) -> None:
     async with running_mesh(tmp_path / "var", feed="kite-demo") as mesh:
+        assert f"its broker       http://{mesh.addresses['broker']} " in banner(mesh, 1.0)
         client = await logged_in(mesh)
         chain = await answer(client, "/option-chain/NIFTY?bucket=this_week", lambda found: found["chain"])
         assert chain["chain"]["source"] == "kite"
@@ -65,8 +67,8 @@ async def test_the_market_of_the_broker_comes_through_and_a_fault_is_in_the_ledg
         assert state["connections"] >= 1
         assert state["tokens"] > 1000
         await asyncio.to_thread(command, mesh, "faults/drop", post=True)
-        gaps = await answer(client, "/gaps/NIFTY", lambda found: found["gaps"])
-        assert gaps["gaps"][0]["cause"] == "GAP_CAUSE_DISCONNECT"
+        # Among others, perhaps, on a machine that is so busy that chains were late.
+        await answer(client, "/gaps/NIFTY", lambda found: "GAP_CAUSE_DISCONNECT" in [g["cause"] for g in found["gaps"]])
 
 
 async def test_a_recorded_day_is_played_at_its_own_time(tmp_path: Path) -> None:
@@ -82,6 +84,9 @@ async def test_a_recorded_day_is_played_at_its_own_time(tmp_path: Path) -> None:
         await answer(client, "/option-chain/SENSEX?bucket=this_week", is_last)
         history = await answer(client, "/history", lambda found: found["watermarks"])
         assert [mark["index"] for mark in history["watermarks"]] == ["SENSEX"]
+        # Nobody missed the beginning: the broker waits for its client.
+        first = (await client.get("/history/SENSEX?bucket=this_week")).body.decode().partition("\n")[0]
+        assert f"{chains[0].event_time:%Y-%m-%dT%H:%M:%SZ}" in first
         # A broker that dies is started again, and its client comes back.
         pid = mesh.kill("broker")
         await mesh.wait_restarted("broker", pid)

@@ -15,8 +15,8 @@ from optrading.analytics.upstream import Upstream
 from optrading.analytics.v1.analytics_service_pb2_grpc import add_AnalyticsServiceServicer_to_server
 from optrading.common.board import Board, StreamLimits
 from optrading.common.bus import EventBus
-from optrading.common.channels import open_channel
-from optrading.common.clock import Clock
+from optrading.common.clock import Clock, SystemClock
+from optrading.common.collectors import find_collectors
 from optrading.common.database import open_database
 from optrading.common.journal import Journal
 from optrading.common.outbox import Outbox
@@ -55,7 +55,7 @@ async def run_analytics(settings: AnalyticsSettings, clock: Clock) -> AsyncItera
         board: Board[Result] = Board()
         bus = EventBus(settings.redis_url, outbox, worker)
         pipeline = AnalyticsPipeline(board, journal, outbox, worker, clock, settings.risk_free_rate_per_year, bus.wake)
-        channel = await stack.enter_async_context(open_channel(settings, "analytics", "collection"))
+        collectors = await stack.enter_async_context(find_collectors(settings, "analytics"))
         servicer = AnalyticsServicer(board, StreamLimits(settings.heartbeat_interval_s, settings.stream_max_age_s))
         server = await stack.enter_async_context(
             serve(settings, "analytics", lambda server: add_AnalyticsServiceServicer_to_server(servicer, server))
@@ -63,7 +63,7 @@ async def run_analytics(settings: AnalyticsSettings, clock: Clock) -> AsyncItera
         stack.callback(board.close)
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(Upstream(channel, pipeline).run(), name="upstream"),
+                tasks.create_task(Upstream(collectors, pipeline, SystemClock()).run(), name="upstream"),
                 tasks.create_task(pipeline.run(), name="pipeline"),
                 tasks.create_task(bus.run(), name="bus"),
             ]

@@ -1,54 +1,60 @@
-"""Where analytics gets its chains: one lossless stream per index from collection, for as long as the service runs."""
+"""Where analytics gets its chains: one lossless stream per index from its owner, for as long as the service runs."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 
 import grpc
 import structlog
 
 from optrading.analytics.pipeline import AnalyticsPipeline
 from optrading.collection.v1 import collection_service_pb2 as pb
-from optrading.collection.v1 import collection_service_pb2_grpc as pb_grpc
+from optrading.common.backoff import Backoff
+from optrading.common.clock import Clock
+from optrading.common.collectors import Collector, Collectors
 from optrading.common.errors import reason_of
 from optrading.market.v1 import chain_pb2
 
 log = structlog.get_logger()
 
-_LIST_EVERY_S = 5.0
-"""A collector that restarts on another recording brings other indices."""
-_CALL_TIMEOUT_S = 5.0
+_LIST_EVERY_S = 1.0
+"""A collector that dies is replaced within seconds, and another recording brings other indices."""
 _FIRST_RETRY_S = 0.1
 _LONGEST_RETRY_S = 2.0
 
 
 class Upstream:
-    """Follows every index that collection lists and hands each chain to the pipeline, in order."""
+    """Follows every index that collectors list and hands each chain to the pipeline, in order."""
 
-    def __init__(self, channel: grpc.aio.Channel, pipeline: AnalyticsPipeline) -> None:
-        """Pull through `channel` into `pipeline`."""
-        self._stub = pb_grpc.CollectionServiceStub(channel)
+    def __init__(self, collectors: Collectors, pipeline: AnalyticsPipeline, clock: Clock) -> None:
+        """Pull from `collectors` into `pipeline`."""
+        self._collectors = collectors
         self._pipeline = pipeline
+        self._clock = clock
+        self._followed: dict[str, tuple[Collector, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
         """Follow until cancelled; a collector that is away is tried again for ever."""
-        followed: set[str] = set()
         async with asyncio.TaskGroup() as tasks:
             while True:
-                try:
-                    answer = await self._stub.ListIndices(pb.ListIndicesRequest(), timeout=_CALL_TIMEOUT_S)
-                except grpc.aio.AioRpcError as error:
-                    log.warning("indices_not_listed", code=error.code().name, error=error.details())
-                    await asyncio.sleep(_FIRST_RETRY_S * random.uniform(5, 10))
-                    continue
-                for index in {listing.index for listing in answer.indices} - followed:
-                    tasks.create_task(self._follow(index), name=f"follow {index}")
-                    followed.add(index)
-                await asyncio.sleep(_LIST_EVERY_S)
+                await self._collectors.refresh()
+                for index in self._collectors.indices:
+                    await self._turn_to_owner(index, tasks)
+                await self._clock.sleep(_LIST_EVERY_S)
 
-    async def _follow(self, index: str) -> None:
-        retry_s = _FIRST_RETRY_S
+    async def _turn_to_owner(self, index: str, tasks: asyncio.TaskGroup) -> None:
+        collector = self._collectors.best_for(index)
+        followed = self._followed.get(index)
+        if collector is None or (followed is not None and followed[0] is collector):
+            return
+        if followed is not None:
+            followed[1].cancel()
+            await asyncio.wait([followed[1]])
+        task = tasks.create_task(self._follow(index, collector), name=f"follow {index}")
+        self._followed[index] = (collector, task)
+
+    async def _follow(self, index: str, collector: Collector) -> None:
+        backoff = Backoff(self._clock, _FIRST_RETRY_S, _LONGEST_RETRY_S)
         from_oldest = False
         while True:
             request = pb.WatchChainsRequest(index=index, delivery=chain_pb2.DELIVERY_LOSSLESS)
@@ -57,8 +63,8 @@ class Upstream:
                 request.resume_after_epoch, request.resume_after_sequence = point
             from_oldest = False
             try:
-                async for response in self._stub.WatchChains(request):
-                    retry_s = _FIRST_RETRY_S
+                async for response in collector.stub.WatchChains(request):
+                    backoff.reset()
                     if response.HasField("chain"):
                         await self._pipeline.take(response)
             except grpc.aio.AioRpcError as error:
@@ -69,5 +75,4 @@ class Upstream:
                     from_oldest = True
                 elif reason != "STREAM_AGE_REACHED":
                     log.warning("stream_ended", index=index, code=error.code().name, error=error.details())
-            await asyncio.sleep(retry_s * random.uniform(0.5, 1.0))
-            retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
+            await backoff.wait()

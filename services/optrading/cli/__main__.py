@@ -115,6 +115,21 @@ def watch(
     _ask(home, lambda credentials, console: follow(credentials, selection, console, greeks=greeks, count=count))
 
 
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="Bhavcopies, recordings, NSE's JSON; also .gz, .zip.")],
+    rejects: Annotated[
+        Path | None, typer.Option(help="File for rows that cannot be; beside each file unless given.")
+    ] = None,
+    lot_size: Annotated[int | None, typer.Option(min=1, help="Units in one contract of a recording.")] = None,
+    home: Home = Path("var"),
+) -> None:
+    """Import files into history; what is there already is not added again, and a broken import is gone on with."""
+    from optrading.cli.importing import import_files  # noqa: PLC0415
+
+    _ask(home, lambda credentials, console: import_files(credentials, console, files, rejects, lot_size))
+
+
 @app.command()
 def doctor(
     home: Home = Path("var"),

@@ -112,6 +112,8 @@ def banner(mesh: Mesh, started_in_s: float) -> str:
         if options.recording
         else f"{options.feed} feed"
     )
+    demo = mesh.kite_demo
+    broker = f"\n  its broker       http://{demo.rest_address}  (faults by command: docs/broker.md)" if demo else ""
     # The file, not the password: what is typed stays in the shell's history.
     body = shlex.quote(f"@{mesh.home / 'credentials.json'}")
     return f"""
@@ -120,7 +122,7 @@ optrading is ready after {duration(started_in_s)}: {feed}
   REST, SSE, gRPC  {mesh.url}
   user, password   {user.username}  {user.password}
   credentials      {mesh.home / "credentials.json"}
-  state, logs      {mesh.home}, {mesh.home / "logs"}
+  state, logs      {mesh.home}, {mesh.home / "logs"}{broker}
 
   TOKEN=$(curl -s {mesh.url}/auth/login -d {body} | sed -n 's/.*"access_token": *"\\([^"]*\\)".*/\\1/p')
   curl -s "{mesh.url}/option-chain/NIFTY?bucket=this_week" -H "Authorization: Bearer $TOKEN"

@@ -39,6 +39,11 @@ class GapWatch:
         self._gap_after = gap_after
         self._seen: dict[str, _Seen] = {}
 
+    @property
+    def follows_clock(self) -> bool:
+        """Return whether our clock tells when the market is open; a recording has a clock of its own."""
+        return self._calendar is not None
+
     def begin(self, index: str, last_event_time: datetime | None, now: datetime) -> None:
         """Watch `index` from `now` on; the journal's last chain of it tells where the process before stopped."""
         self._seen[index] = _Seen(last_event_time or now, now)

@@ -91,6 +91,18 @@ class LaneStore:
         row = self._connection.execute("SELECT kind FROM lane_key WHERE epoch = ?", (epoch,)).fetchone()
         return LaneKind(row[0]) if row is not None else None
 
+    def is_known(self, kind: LaneKind, name: str) -> bool:
+        """Return whether `open` ever gave lanes of this name an epoch."""
+        query = "SELECT 1 FROM lane_key WHERE kind = ? AND name = ?"
+        return self._connection.execute(query, (kind, name)).fetchone() is not None
+
+    def total(self, epoch: int) -> int:
+        """Return how many chains the lanes of `epoch` ever had, over all indices."""
+        (count,) = self._connection.execute(
+            "SELECT coalesce(sum(last_sequence), 0) FROM lane WHERE epoch = ?", (epoch,)
+        ).fetchone()
+        return int(count)
+
     def last_sequence(self, index: str, epoch: int) -> int:
         """Return the sequence of the last chain of a lane; 0 before the first."""
         row = self._connection.execute(

@@ -55,6 +55,34 @@ class SideLanes:
         self._on_committed()
         return added
 
+    async def append_at(self, epoch: int, position: int, chains: Sequence[Chain]) -> int | None:
+        """Add those of `chains` that are not here yet; durable when this returns.
+
+        Args:
+            epoch: Of the lanes.
+            position: Number of chains of these lanes, over all indices, before the first one here.
+            chains: In the order in which they always come.
+
+        Returns:
+            How many were added; None when chains before `position` are missing: nothing was added.
+        """
+        added = await self._writer.run(self._append_at, epoch, position, chains)
+        if added:
+            self._on_committed()
+        return added
+
+    async def total(self, epoch: int) -> int:
+        """Return how many chains the lanes of `epoch` ever had, over all indices."""
+        return await self._writer.run(self._store.total, epoch)
+
+    async def kind_of(self, epoch: int) -> LaneKind | None:
+        """Return what the lanes of `epoch` hold; None for an epoch that `open` never gave."""
+        return await self._writer.run(self._store.kind_of, epoch)
+
+    async def is_known(self, kind: LaneKind, name: str) -> bool:
+        """Return whether lanes of this name were opened before."""
+        return await self._writer.run(self._store.is_known, kind, name)
+
     async def count(self, index: str, epoch: int) -> int:
         """Return how many chains of `index` the lane of `epoch` ever had."""
         return await self._writer.run(self._store.last_sequence, index, epoch)
@@ -63,6 +91,13 @@ class SideLanes:
         least = to_micros(self._clock.now()) // 1000 - SIDE_EPOCH_OFFSET_MS
         with transaction(self._outbox.connection):
             return self._store.open(kind, name, least)
+
+    def _append_at(self, epoch: int, position: int, chains: Sequence[Chain]) -> int | None:
+        here = self._store.total(epoch)
+        if position > here:
+            return None
+        fresh = chains[here - position :]
+        return self._append(epoch, fresh) if fresh else 0
 
     def _append(self, epoch: int, chains: Sequence[Chain]) -> int:
         kind = self._store.kind_of(epoch)

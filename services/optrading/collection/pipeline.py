@@ -13,7 +13,6 @@ from optrading.collection.gap_watch import GapWatch
 from optrading.collection.gaps import GapLedger, session_refused
 from optrading.collection.records import RecordMaker
 from optrading.collection.resume import ResumePoints
-from optrading.collection.settings import FeedName
 from optrading.collection.snapshot import Snapshot
 from optrading.collection.terms import Terms, next_epoch
 from optrading.common.board import Board
@@ -65,7 +64,7 @@ class CollectionPipeline:
             clock: For epochs and gaps.
             maker: Makes records of chains.
             watch: Notices what the feed does not say.
-            resume: Where the feed goes on, on the journal's connection.
+            resume: Where the feed goes on.
             on_committed: Called after each commit.
         """
         self._feed = feed
@@ -111,13 +110,13 @@ class CollectionPipeline:
     def has_ended(self, index: str) -> bool:
         """Return whether nothing more comes of `index`: the feed has ended, or never had it.
 
-        What an earlier feed left in the journal is still shown, and stored where it is not yet.
+        What an earlier feed left is still shown, and stored where it is not yet.
         """
         return self.finished or index not in self._feed.indices
 
     def clock_time(self, event_time: datetime) -> datetime:
         """Return the feed's present, given the newest event time: a recording has its own clock."""
-        return event_time if self._feed.name == FeedName.REPLAY else self._clock.now()
+        return self._clock.now() if self._watch.follows_clock else event_time
 
     async def load(self) -> None:
         """Show what the journal holds. Nothing is owned yet."""
@@ -130,7 +129,7 @@ class CollectionPipeline:
 
     def _load(self) -> tuple[Mapping[str, Record | None], dict[str, int]]:
         indices = self._journal.indices()
-        # Of an index that has nothing left, its cursors tell; they are not apart, and too great an epoch does no harm.
+        # Of an index that has nothing left, cursors tell; too great an epoch does no harm.
         least = self._journal.last_epoch()
         return {index: self._last(index) for index in indices}, dict.fromkeys({*indices, *self._feed.indices}, least)
 
@@ -147,7 +146,7 @@ class CollectionPipeline:
 
         Args:
             indices: Of those that the feed brings.
-            token: The least epoch, such as a lease's; the journal or the clock may ask for a greater one.
+            token: The epoch, such as a lease's; the clock gives one unless it is newer than what the journal knows.
         """
         await self._writer.run(self._begin, [each for each in indices if not self._terms.epoch_of(each)], token)
         self._feed.select(self._terms.owned)
@@ -160,12 +159,13 @@ class CollectionPipeline:
     def _begin(self, indices: Sequence[str], token: int) -> None:
         now = self._clock.now()
         for index in indices:
-            epoch = max(token, next_epoch(self.last_epoch_of(index), now))
+            last = self.last_epoch_of(index)
+            epoch = token if token > last else next_epoch(last, now)
             newest = self._board.newest(index)
-            last = from_micros(newest.record.event_time_us) if newest is not None else None
+            seen = from_micros(newest.record.event_time_us) if newest is not None else None
             self._terms.begin(index, epoch)
             self._last_epochs[index] = epoch
-            self._watch.begin(index, last, now)
+            self._watch.begin(index, seen, now)
             log.info("epoch_taken", index=index, epoch=epoch, feed=self._feed.name)
 
     def _end(self, index: str) -> None:

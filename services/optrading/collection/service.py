@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from optrading.collection.backfilling import Backfiller
+from optrading.collection.claiming import claim_indices
 from optrading.collection.feeds.base import Feed
 from optrading.collection.gap_watch import GapWatch
 from optrading.collection.gaps import GapLedger
 from optrading.collection.hours import market_calendar
+from optrading.collection.importing import Importer
 from optrading.collection.inspection import Inspector
 from optrading.collection.lane_store import LaneStore
 from optrading.collection.lanes import SideLanes
@@ -33,6 +35,7 @@ from optrading.common.clock import Clock
 from optrading.common.database import open_database
 from optrading.common.journal import Journal
 from optrading.common.outbox import Outbox
+from optrading.common.redis_client import open_redis
 from optrading.common.serving import serve
 from optrading.common.state import own_state
 from optrading.common.worker import Worker
@@ -116,21 +119,31 @@ async def run_collection(settings: CollectionSettings, feed: Feed, clock: Clock)
             retention=timedelta(days=settings.recovery_log_retention_days),
         )
         outlet = Outlet(board, seen, reader, limits)
-        servicer = CollectionServicer(board, outlet, ledgers, trimmer, pipeline)
+        redis = None
+        if settings.redis_url is not None:
+            redis = await stack.enter_async_context(open_redis(settings.redis_url))
+        importer = Importer(side, gaps.ledger_id, redis)
+        servicer = CollectionServicer(board, outlet, ledgers, importer, trimmer, pipeline)
         await pipeline.load()
-        await pipeline.own(feed.indices)
+        if settings.redis_url is None:
+            await pipeline.own(feed.indices)
         server = await stack.enter_async_context(
             serve(settings, "collection", lambda server: add_CollectionServiceServicer_to_server(servicer, server))
         )
         stack.callback(board.close)
         stack.callback(ledgers.close)
-        async with asyncio.TaskGroup() as tasks:
+        async with AsyncExitStack() as owning, asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(pipeline.run(), name="pipeline"),
                 tasks.create_task(trimmer.run(settings.trim_interval_s), name="trimmer"),
                 tasks.create_task(bus.run(), name="bus"),
                 tasks.create_task(backfiller.run(), name="backfill"),
             ]
+            if redis is not None:
+                ownership = await owning.enter_async_context(
+                    claim_indices(settings, redis, gaps.ledger_id, pipeline, feed.indices, server.port, clock)
+                )
+                running.append(tasks.create_task(ownership.run(), name="ownership"))
             await server.set_serving(True)
             try:
                 yield RunningCollection(server.port, board, pipeline, trimmer)

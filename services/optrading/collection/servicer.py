@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator
 
+from optrading.collection.importing import Importer
 from optrading.collection.ledger_outlet import LedgerOutlet
 from optrading.collection.outlet import Outlet
 from optrading.collection.pipeline import CollectionPipeline
@@ -13,7 +14,7 @@ from optrading.collection.trimming import JournalTrimmer
 from optrading.collection.v1 import collection_service_pb2 as pb
 from optrading.collection.v1 import collection_service_pb2_grpc as pb_grpc
 from optrading.common.board import Board
-from optrading.common.errors import FailedPrecondition, InvalidArgument, ServiceError
+from optrading.common.errors import FailedPrecondition, InvalidArgument, Unavailable
 from optrading.common.interceptors import Context
 from optrading.common.selection import check_expiry_choice, check_index, choose_expiry, expiry_in, no_chain_yet
 from optrading.market.chain import Position
@@ -29,6 +30,7 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
         board: Board[Snapshot],
         outlet: Outlet,
         ledgers: LedgerOutlet,
+        importer: Importer,
         trimmer: JournalTrimmer,
         pipeline: CollectionPipeline,
     ) -> None:
@@ -36,6 +38,7 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
         self._board = board
         self._outlet = outlet
         self._ledgers = ledgers
+        self._importer = importer
         self._trimmer = trimmer
         self._pipeline = pipeline
 
@@ -49,6 +52,7 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
         """Return the newest chain, ready made."""
         check_index(request.index, self._board.indices)
         check_expiry_choice(request.bucket, request.expiry)
+        self._check_owned(request.index)
         newest = self._board.newest(request.index)
         if newest is None:
             raise no_chain_yet(request.index)
@@ -60,6 +64,7 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
         """Stream chains in order, with signs of life in between."""
         check_index(request.index, self._board.indices)
         check_expiry_choice(request.bucket, request.expiry)
+        self._check_owned(request.index)
         newest = self._board.newest(request.index)
         if newest is not None:
             choose_expiry(request.index, newest.listed, request.bucket, request.expiry)
@@ -68,6 +73,7 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
             after = Position(request.resume_after_epoch, request.resume_after_sequence)
         lossless = request.delivery == chain_pb2.DELIVERY_LOSSLESS
         async for update in self._outlet.follow(request.index, after, lossless=lossless):
+            self._check_owned(request.index)
             if update.item is None:
                 yield self._heartbeat(request.index)
             else:
@@ -126,12 +132,23 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
             yield read_lane_response(record)
 
     async def BeginImport(self, request: pb.BeginImportRequest, context: Context) -> pb.BeginImportResponse:
-        """Answer that this is not served yet."""
-        raise ServiceError("BeginImport is not served yet")
+        """Begin an import, or go on with it."""
+        import_id, position = await self._importer.begin(request.file_name, request.sha256, request.chain_count)
+        return pb.BeginImportResponse(import_id=import_id, position=position)
 
     async def ImportChains(self, request: pb.ImportChainsRequest, context: Context) -> pb.ImportChainsResponse:
-        """Answer that this is not served yet."""
-        raise ServiceError("ImportChains is not served yet")
+        """Add chains of an import."""
+        position, added = await self._importer.add(request.import_id, request.position, request.chains)
+        return pb.ImportChainsResponse(position=position, added_chain_count=added)
+
+    def _check_owned(self, index: str) -> None:
+        """Refuse an index that another collector has now: what is here would look newer than it is.
+
+        Raises:
+            Unavailable: NOT_OWNER; another collector, or this one in a moment, has it.
+        """
+        if not self._pipeline.epoch_of(index) and not self._pipeline.has_ended(index):
+            raise Unavailable(f"{index} is not collected here now", reason="NOT_OWNER", retry_after_s=1.0)
 
     def _heartbeat(self, index: str) -> bytes:
         newest = self._board.newest(index)

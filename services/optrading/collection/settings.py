@@ -73,6 +73,11 @@ class CollectionSettings(KiteSettings):
         gap_after_s: Silence of an index while its market is open that is noted as a gap, seconds.
         stale_after_s: Age from which on a live chain is flagged as stale, seconds.
         backfill_enabled: Whether gaps are filled from the feed's history, where it has one.
+        lease_ttl_s: Time after which an index whose collector is silent goes to another one, seconds; with
+            `redis_url`.
+        lease_grace_s: How long a collector that starts waits for a Redis that is away before it owns all indices
+            without it, seconds.
+        advertised_address: host:port under which others reach this collector; where it listens unless set.
         journal_window_s: How long a stored chain stays in the journal for readers that resume, seconds.
         recovery_log_retention_days: Age at which a chain leaves the journal even if storage never had it, days.
         trim_interval_s: Time between two trims of the journal, seconds.
@@ -97,6 +102,9 @@ class CollectionSettings(KiteSettings):
     gap_after_s: float = Field(default=10.0, gt=0)
     stale_after_s: float = Field(default=30.0, gt=0)
     backfill_enabled: bool = True
+    lease_ttl_s: float = Field(default=7.0, ge=0.5)
+    lease_grace_s: float = Field(default=10.0, ge=0)
+    advertised_address: str = ""
     journal_window_s: float = Field(default=600.0, ge=0)
     recovery_log_retention_days: float = Field(default=7.0, gt=0)
     trim_interval_s: float = Field(default=30.0, gt=0)

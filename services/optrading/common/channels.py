@@ -27,15 +27,15 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
 )
 
 
-def open_channel(settings: ServiceSettings, caller: str, service: str) -> grpc.aio.Channel:
-    """Open a channel from `caller` to `service`; use as `async with`.
+def open_channel(settings: ServiceSettings, caller: str, service: str, address: str = "") -> grpc.aio.Channel:
+    """Open a channel from `caller` to `service`, at `address` or where the settings say; use as `async with`.
 
     Connecting is lazy: an unreachable service shows as UNAVAILABLE at the first call.
 
     Raises:
         CertificateError: The caller's certificate cannot be read.
     """
-    address = settings.address_of(service)
+    address = address or settings.address_of(service)
     interceptors = aio_client_interceptors()
     if settings.mesh_tls is MeshTls.SIDECAR:
         return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS, interceptors=interceptors)

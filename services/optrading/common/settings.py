@@ -38,7 +38,8 @@ class ServiceSettings(BaseSettings):
         mesh_tls: Who encrypts between services.
         tls_directory: Holds ca.pem, <service>.pem and <service>.key; `home`/tls unless set.
         trust_domain: Trust domain of SPIFFE identities.
-        collection_address: Where the collection service is.
+        collection_address: Where the collection service is; several collectors separated by commas. Those that say so
+            in Redis are found besides.
         storage_address: Where the storage service is.
         analytics_address: Where the analytics service is.
         identity_address: Where the identity service is.

@@ -7,7 +7,6 @@ import contextlib
 import secrets
 import shutil
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -38,7 +37,6 @@ class KiteDemo:
         api_secret: Of that app.
         indices: What a recording has; empty for all.
         access_token: Of the session that the collector finds.
-        began_s: When the tape began, seconds since 1970: a broker that is started again goes on from there.
     """
 
     options: MeshOptions
@@ -48,7 +46,6 @@ class KiteDemo:
     api_key: str = field(default_factory=lambda: secrets.token_hex(8))
     api_secret: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     access_token: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
-    began_s: float = field(default_factory=time.time)
 
     @property
     def home(self) -> Path:
@@ -63,7 +60,8 @@ class KiteDemo:
         command += ["--ticker-port", self.ticker_address.rpartition(":")[2]]
         if options.recording is not None:
             command += ["--recording", str(options.recording.absolute()), "--speed", options.speed]
-            command += ["--since", repr(self.began_s)]
+            # Nobody misses the beginning; a broker that is started again goes on from where it would be by then.
+            command += ["--wait", "--began-file", str(self.home / "kite" / "began")]
             if lot_size := environment.get("REPLAY_LOT_SIZE"):
                 command += ["--lot-size", lot_size]
         credentials = {

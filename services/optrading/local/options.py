@@ -72,6 +72,8 @@ def check_feed(options: MeshOptions) -> None:
         raise OptionError(f"REPLAY_END={options.replay_end}: allowed: pause, loop")
     if options.feed == KITE_DEMO and options.replay_end == "loop":
         raise OptionError("REPLAY_END=loop is for FEED=replay: at a broker time does not go back")
+    if options.feed == KITE_DEMO and options.speed == "max":
+        raise OptionError("SPEED=max is for FEED=replay: a broker does not wait for its clients; allowed: 1 to 1000")
     if options.recording is None:
         if options.feed == "replay":
             raise OptionError("FEED=replay needs RECORDING=<file>: Parquet, CSV or NSE's option-chain JSON")

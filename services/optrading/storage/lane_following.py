@@ -16,9 +16,9 @@ from optrading.market.chain import Position
 from optrading.market.codec import position_of
 from optrading.storage.following import retry_waits
 from optrading.storage.history import History
-from optrading.storage.ingest import is_symbol
 from optrading.storage.ledger import Ledger, Received
 from optrading.storage.settings import StorageSettings
+from optrading.storage.symbols import is_symbol
 
 log = structlog.get_logger()
 

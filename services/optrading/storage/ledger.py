@@ -19,10 +19,10 @@ from optrading.common.database import transaction
 from optrading.common.journal import Journal, Record
 from optrading.common.outbox import Notice, Outbox
 from optrading.common.telemetry import context_of, current_traceparent
+from optrading.market.acceptance import UnacceptableChainError, accept_chain
 from optrading.market.chain import Position
 from optrading.market.codec import position_of, to_micros, to_timestamp
 from optrading.market.v1 import chain_pb2, event_pb2
-from optrading.storage.acceptance import UnacceptableChainError, accept_chain
 from optrading.storage.history import History, UnsealedChain, unsealed_chain
 from optrading.storage.stores.catalog import UNDECODABLE, Catalog, SealedFile, SetAside, Totals
 

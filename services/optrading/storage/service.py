@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from optrading.collection.v1.collection_service_pb2_grpc import CollectionServiceStub
 from optrading.common.bus import EventBus
-from optrading.common.channels import open_channel
 from optrading.common.clock import Clock
+from optrading.common.collectors import Collector, find_collectors
 from optrading.common.database import open_database
 from optrading.common.errors import ServiceError
 from optrading.common.journal import Journal
@@ -86,12 +85,16 @@ async def run_storage(settings: StorageSettings, clock: Clock) -> AsyncIterator[
         ledger = Ledger(connection, journal, catalog, outbox, history, clock)
         bus = EventBus(settings.redis_url, outbox, writer)
         roller = Roller(history, ledger, writer, sealer, directory, settings)
-        channel = await stack.enter_async_context(open_channel(settings, "storage", "collection"))
-        stub = CollectionServiceStub(channel)
+        collectors = await stack.enter_async_context(find_collectors(settings, "storage"))
         gaps = GapTable(connection)
-        gap_follower = GapFollower(stub, gaps, connection, writer, clock, settings)
-        lane_follower = LaneFollower(stub, ledger, history, writer, clock, settings)
-        ingest = Ingest(stub, history, writer, clock, settings)
+
+        def beside(collector: Collector) -> tuple[GapFollower, LaneFollower]:
+            return (
+                GapFollower(collector.stub, gaps, connection, writer, clock, settings),
+                LaneFollower(collector.stub, ledger, history, writer, clock, settings),
+            )
+
+        ingest = Ingest(collectors, history, writer, clock, settings, beside)
         listeners = (ingest.committed, roller.committed, lambda _: bus.wake())
         committer = Committer(ledger, writer, clock, settings, listeners)
 
@@ -103,8 +106,6 @@ async def run_storage(settings: StorageSettings, clock: Clock) -> AsyncIterator[
             running = [
                 tasks.create_task(ingest.run(committer), name="ingest"),
                 tasks.create_task(committer.run(), name="committer"),
-                tasks.create_task(gap_follower.run(), name="gaps"),
-                tasks.create_task(lane_follower.run(), name="lanes"),
                 tasks.create_task(roller.run(), name="roller"),
                 tasks.create_task(bus.run(), name="bus"),
             ]

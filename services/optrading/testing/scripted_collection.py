@@ -186,7 +186,7 @@ class ScriptedCollection(ScriptedLedgers):
         return True
 
     def _listing(self, index: str) -> pb.IndexListing:
-        listing = pb.IndexListing(index=index, source="scripted", spot_inr=math.nan)
+        listing = pb.IndexListing(index=index, source="scripted", spot_inr=math.nan, owned=True)
         if self._kept[index]:
             chain = self._kept[index][-1].chain
             listing.latest_epoch, listing.latest_sequence = position_of(chain)

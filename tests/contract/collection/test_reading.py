@@ -51,7 +51,7 @@ async def test_indices_are_listed_before_and_after_their_first_chain(
 
 async def test_when_a_recording_ends_its_present_stands_still_and_the_last_chain_stays(collecting: Collecting) -> None:
     feed = ScriptedFeed("NIFTY", name="replay")
-    async with collecting(feed) as served:
+    async with collecting(feed, market_hours="recorded") as served:
         feed.give(small_chain())
         feed.end()
         watch = served.watch()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from kiteconnect import KiteConnect
+from websockets.asyncio.client import connect
 
 from optrading.testing.kite.__main__ import main
 from optrading.testing.recordings import write_recording
@@ -74,9 +75,25 @@ async def test_paused_it_moves_when_it_is_told_to(tmp_path: Path) -> None:
 
 async def test_started_again_it_goes_on_where_it_would_be_by_now(tmp_path: Path) -> None:
     write_recording(tmp_path / "day.parquet", minutes=9, strikes=2)
-    arguments = ("--recording", str(tmp_path / "day.parquet"), "--speed", "1", "--since")
-    async with running(*arguments, str(time.time() - 5 * 60)) as announced:
+    began = tmp_path / "began"
+    arguments = ("--recording", str(tmp_path / "day.parquet"), "--speed", "1", "--began-file", str(began))
+    async with running(*arguments) as announced:
+        assert (await asyncio.to_thread(state_of, announced))["position"] == 0
+    assert float(began.read_text()) <= time.time()
+    began.write_text(str(time.time() - 5 * 60))
+    async with running(*arguments) as announced:
         assert (await asyncio.to_thread(state_of, announced))["position"] in (5, 6)
+
+
+async def test_it_can_wait_until_somebody_has_subscribed(tmp_path: Path) -> None:
+    write_recording(tmp_path / "day.parquet", minutes=3, strikes=2)
+    arguments = ("--recording", str(tmp_path / "day.parquet"), "--speed", "max", "--wait")
+    async with running(*arguments) as announced:
+        assert (await asyncio.to_thread(state_of, announced))["position"] == 0
+        async with connect(f"{announced['KITE_TICKER_URL']}?api_key=key&access_token=token") as socket:
+            await socket.send('{"a": "subscribe", "v": [256265]}')
+            while not (await asyncio.to_thread(state_of, announced))["ended"]:
+                pass
 
 
 @pytest.mark.parametrize(

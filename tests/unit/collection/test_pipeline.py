@@ -14,6 +14,7 @@ from optrading.collection.feeds.base import FeedError
 from optrading.collection.pipeline import next_epoch
 from optrading.collection.snapshot import Snapshot
 from optrading.common.journal import Journal
+from optrading.market.calendar import AlwaysOpen
 from optrading.market.chain import ORIGIN, Chain, Position
 from optrading.market.codec import from_timestamp
 from optrading.testing.clock import ManualClock
@@ -253,5 +254,5 @@ async def test_a_recording_s_present_is_its_own(tmp_path: Path, clock: ManualClo
     then = OPENING - timedelta(days=300)
     async with collector(tmp_path, ScriptedFeed("NIFTY", name="replay"), clock) as replay:
         assert replay.pipeline.clock_time(then) == then
-    async with collector(tmp_path, ScriptedFeed("NIFTY", name="synthetic"), clock) as live:
+    async with collector(tmp_path, ScriptedFeed("NIFTY"), clock, calendar=AlwaysOpen()) as live:
         assert live.pipeline.clock_time(then) == clock.now()

@@ -57,6 +57,7 @@ def test_the_demonstration_broker_plays_live_or_a_recording_that_can_be_read(
     demo = replace(options, feed="kite-demo")
     check_options(demo)
     assert "absent.parquet" in refusal(replace(demo, recording=tmp_path / "absent.parquet"))
+    assert "does not wait" in refusal(replace(demo, speed="max"))
     assert "time does not go back" in refusal(replace(demo, replay_end="loop"))
 
 

@@ -79,4 +79,4 @@ def test_a_demonstration_with_a_recording_tells_the_time_of_its_day() -> None:
     assert command[command.index("--recording") + 1] == str(Path("day.parquet").absolute())
     assert command[command.index("--speed") + 1] == "60"
     assert command[command.index("--lot-size") + 1] == "65"
-    assert "--since" in command  # a broker that dies goes on where it would be by then
+    assert "--began-file" in command  # a broker that dies goes on where it would be by then

@@ -56,10 +56,10 @@ async def _run(chosen: argparse.Namespace, tape: Tape, speed: float | None, acco
         ticker_port=chosen.ticker_port,
         heartbeat_s=chosen.heartbeat,
     )
-    broker.start_at(_first(tape, speed, chosen.since))
+    broker.start_at(_first(tape, speed, chosen.began_file))
     async with broker:
         print(_announcement(broker, os.environ), flush=True)
-        playing = None if chosen.paused else asyncio.create_task(broker.play(speed), name="play")
+        playing = None if chosen.paused else asyncio.create_task(_play(broker, speed, chosen), name="play")
         waiting = asyncio.create_task(stop.wait())
         # A tape that has ended is served on; a player that fails ends the process.
         tasks = {waiting} | ({playing} if playing else set())
@@ -73,11 +73,19 @@ async def _run(chosen: argparse.Namespace, tape: Tape, speed: float | None, acco
                 await playing
 
 
-def _first(tape: Tape, speed: float | None, since_s: float | None) -> int:
-    """Return where to begin: at the first instant, or where a broker that began at `since_s` would be by now."""
-    if since_s is None or speed is None:
+async def _play(broker: KiteBroker, speed: float | None, chosen: argparse.Namespace) -> None:
+    if chosen.wait:
+        await broker.until_clients(lambda broker: bool(broker.subscribed_tokens))
+    if chosen.began_file is not None and not chosen.began_file.exists():
+        chosen.began_file.write_text(repr(datetime.now(UTC).timestamp()))
+    await broker.play(speed)
+
+
+def _first(tape: Tape, speed: float | None, began_file: Path | None) -> int:
+    """Return where to begin: at the first instant, or where a broker before this one would be by now."""
+    if began_file is None or not began_file.exists() or speed is None:
         return 0
-    passed = datetime.now(UTC) - datetime.fromtimestamp(since_s, UTC)
+    passed = datetime.now(UTC) - datetime.fromtimestamp(float(began_file.read_text()), UTC)
     return number_at(tape, tape.instant(0) + max(passed, timedelta(0)) * speed)
 
 
@@ -105,7 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--instruments", type=Path, help="a dump of the real broker as CSV, whose tokens are used")
     parser.add_argument("--speed", default="1", help="1 to 1000 times as recorded, or max (default 1)")
     parser.add_argument("--paused", action="store_true", help="move by POST /broker/advance only")
-    parser.add_argument("--since", type=float, help="when playing began, seconds since 1970: goes on from there")
+    parser.add_argument("--wait", action="store_true", help="begin to play when somebody has subscribed")
+    parser.add_argument("--began-file", type=Path, help="keeps when playing began: started again, it goes on")
     parser.add_argument("--index", nargs="+", choices=tuple(INDICES), default=list(INDICES), metavar="INDEX")
     parser.add_argument("--seed", type=int, default=1, help="of the synthetic market (default 1)")
     parser.add_argument("--port", type=int, default=0, help="of REST (default a free one)")

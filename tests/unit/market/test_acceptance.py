@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from optrading.market.acceptance import UnacceptableChainError, accept_chain
 from optrading.market.chain import Position
-from optrading.storage.acceptance import UnacceptableChainError, accept_chain
 from tests.chains import small_chain, small_message
 from tests.unit.storage.samples import bits
 
