@@ -19,6 +19,10 @@ _EXTENSIONS = "type.googleapis.com/envoy.extensions"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
+_STATIC = {"type": "STATIC"}
+_BY_NAME = {"type": "STRICT_DNS", "dns_lookup_family": "V4_PREFERRED"}
+
+
 def clusters(parameters: EnvoyParameters) -> list[dict[str, Any]]:
     """Return one cluster per workload of the contract, and the edge's own, for the keys of tokens.
 
@@ -34,7 +38,11 @@ def _service(workload: str, parameters: EnvoyParameters) -> dict[str, Any]:
     hosts = [split_address(each)[0] for each in addresses]
     cluster: dict[str, Any] = {
         "name": workload,
-        **({"type": "STATIC"} if all(map(is_ip, hosts)) else {"type": "STRICT_DNS", "dns_lookup_family": "V4_PREFERRED"}),
+        **(
+            {"type": "STATIC"}
+            if all(map(is_ip, hosts))
+            else {"type": "STRICT_DNS", "dns_lookup_family": "V4_PREFERRED"}
+        ),
         "connect_timeout": "1s",
         "per_connection_buffer_limit_bytes": 1024 * 1024,
         "load_assignment": _endpoints(workload, [socket_address(each) for each in addresses]),
