@@ -124,7 +124,10 @@ def import_(
     lot_size: Annotated[int | None, typer.Option(min=1, help="Units in one contract of a recording.")] = None,
     home: Home = Path("var"),
 ) -> None:
-    """Import files into history; what is there already is not added again, and a broken import is gone on with."""
+    """Import files into history, each chain once.
+
+    What is there already is not added again, and an import that was broken off is gone on with.
+    """
     from optrading.cli.importing import import_files  # noqa: PLC0415
 
     _ask(home, lambda credentials, console: import_files(credentials, console, files, rejects, lot_size))
