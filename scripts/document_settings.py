@@ -53,7 +53,9 @@ def settings_of(kind: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
     """
     base = next(parent for parent in kind.__mro__[1:] if isinstance(parent, type) and issubclass(parent, BaseModel))
     inherited = {} if base.__module__.startswith("pydantic") else base.model_fields
-    bases = [each for each in kind.__mro__ if each.__module__.startswith("optrading.") and issubclass(each, BaseModel)]
+    bases = [
+        each for each in kind.__mro__ if issubclass(each, BaseModel) and not each.__module__.startswith("pydantic")
+    ]
     meanings = {field: text for each in reversed(bases) for field, text in _meanings(each).items()}
     names = {field: _environment_name(field, info) for field, info in kind.model_fields.items()}
     for field, info in kind.model_fields.items():

@@ -81,6 +81,7 @@ class CollectionPipeline:
         self._queue: asyncio.Queue[FeedItem | None] = asyncio.Queue(_QUEUE)
         self._terms = Terms()
         self._last_epochs: dict[str, int] = {}
+        self._owning = asyncio.Event()
         self.finished = False
         """Whether the feed has nothing more."""
 
@@ -150,6 +151,7 @@ class CollectionPipeline:
         """
         await self._writer.run(self._begin, [each for each in indices if not self._terms.epoch_of(each)], token)
         self._feed.select(self._terms.owned)
+        self._owning.set()
 
     async def disown(self, index: str) -> None:
         """End the term of `index` at once. What is in the journal stays, for storage to fetch."""
@@ -190,6 +192,7 @@ class CollectionPipeline:
         log.info("feed_finished", feed=self._feed.name, collected={i: self._terms.count(i) for i in self._feed.indices})
 
     async def _take(self, resume: Mapping[str, datetime]) -> None:
+        await self._owning.wait()  # what comes of an index that is not owned is not taken
         async for item in self._feed.chains(resume):
             await self._queue.put(item)
         await self._queue.put(None)

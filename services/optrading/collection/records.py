@@ -6,11 +6,12 @@ from opentelemetry import trace
 
 from optrading.collection.inspection import Inspector
 from optrading.collection.shaping import Shaper
+from optrading.common.chain_bytes import serialize_chain
 from optrading.common.journal import Record
 from optrading.common.outbox import Notice
 from optrading.common.telemetry import current_traceparent
 from optrading.market.chain import Chain, Position
-from optrading.market.codec import encode_chain, from_micros, to_micros, to_timestamp
+from optrading.market.codec import from_micros, to_micros, to_timestamp
 from optrading.market.v1 import event_pb2
 
 tracer = trace.get_tracer(__name__)
@@ -42,7 +43,7 @@ class RecordMaker:
                 receive_time_us=to_micros(chain.receive_time),
                 leg_count=counted.known_leg_count if counted is not None else shaped.leg_count(),
                 traceparent=current_traceparent(),
-                payload=encode_chain(shaped, position).SerializeToString(),
+                payload=serialize_chain(shaped, position),
             )
         return record, _notice(record, shaped)
 

@@ -24,7 +24,7 @@ from optrading.collection.pipeline import CollectionPipeline
 from optrading.collection.records import RecordMaker
 from optrading.collection.resume import ResumePoints
 from optrading.collection.servicer import CollectionServicer
-from optrading.collection.settings import CollectionSettings
+from optrading.collection.settings import CollectionSettings, FeedName
 from optrading.collection.shaping import Shaper
 from optrading.collection.snapshot import Snapshot
 from optrading.collection.trimming import JournalTrimmer
@@ -125,7 +125,9 @@ async def run_collection(settings: CollectionSettings, feed: Feed, clock: Clock)
         importer = Importer(side, gaps.ledger_id, redis)
         servicer = CollectionServicer(board, outlet, ledgers, importer, trimmer, pipeline)
         await pipeline.load()
-        if settings.redis_url is None:
+        # A recording is nobody's to share: two that play it would each have all of it.
+        shared = redis if settings.feed is not FeedName.REPLAY else None
+        if shared is None:
             await pipeline.own(feed.indices)
         server = await stack.enter_async_context(
             serve(settings, "collection", lambda server: add_CollectionServiceServicer_to_server(servicer, server))
@@ -133,17 +135,19 @@ async def run_collection(settings: CollectionSettings, feed: Feed, clock: Clock)
         stack.callback(board.close)
         stack.callback(ledgers.close)
         async with AsyncExitStack() as owning, asyncio.TaskGroup() as tasks:
-            running = [
+            running = []
+            if shared is not None:
+                # Before the feed is read: what comes of an index that nobody owns is not taken.
+                ownership = await owning.enter_async_context(
+                    claim_indices(settings, shared, gaps.ledger_id, pipeline, feed.indices, server.port, clock)
+                )
+                running.append(tasks.create_task(ownership.run(), name="ownership"))
+            running += [
                 tasks.create_task(pipeline.run(), name="pipeline"),
                 tasks.create_task(trimmer.run(settings.trim_interval_s), name="trimmer"),
                 tasks.create_task(bus.run(), name="bus"),
                 tasks.create_task(backfiller.run(), name="backfill"),
             ]
-            if redis is not None:
-                ownership = await owning.enter_async_context(
-                    claim_indices(settings, redis, gaps.ledger_id, pipeline, feed.indices, server.port, clock)
-                )
-                running.append(tasks.create_task(ownership.run(), name="ownership"))
             await server.set_serving(True)
             try:
                 yield RunningCollection(server.port, board, pipeline, trimmer)

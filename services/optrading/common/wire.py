@@ -12,7 +12,12 @@ _VARINT = 0
 
 def message_field(number: int, payload: bytes) -> bytes:
     """Return `payload` (a serialized message, or UTF-8 text) as field `number` of another message."""
-    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(payload)) + payload
+    return field_head(number, len(payload)) + payload
+
+
+def field_head(number: int, length: int) -> bytes:
+    """Return what stands before the `length` bytes of field `number`."""
+    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(length)
 
 
 def int_field(number: int, value: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from optrading.common.access import CONTRACT
@@ -18,6 +19,10 @@ _EXTENSIONS = "type.googleapis.com/envoy.extensions"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
+_STATIC = {"type": "STATIC"}
+_BY_NAME = {"type": "STRICT_DNS", "dns_lookup_family": "V4_PREFERRED"}
+
+
 def clusters(parameters: EnvoyParameters) -> list[dict[str, Any]]:
     """Return one cluster per workload of the contract, and the edge's own, for the keys of tokens.
 
@@ -29,14 +34,18 @@ def clusters(parameters: EnvoyParameters) -> list[dict[str, Any]]:
 
 
 def _service(workload: str, parameters: EnvoyParameters) -> dict[str, Any]:
-    address = parameters.services[workload]
-    host, _ = split_address(address)
+    addresses = [each.strip() for each in parameters.services[workload].split(",")]
+    hosts = [split_address(each)[0] for each in addresses]
     cluster: dict[str, Any] = {
         "name": workload,
-        **({"type": "STATIC"} if is_ip(host) else {"type": "STRICT_DNS", "dns_lookup_family": "V4_PREFERRED"}),
+        **(
+            {"type": "STATIC"}
+            if all(map(is_ip, hosts))
+            else {"type": "STRICT_DNS", "dns_lookup_family": "V4_PREFERRED"}
+        ),
         "connect_timeout": "1s",
         "per_connection_buffer_limit_bytes": 1024 * 1024,
-        "load_assignment": _endpoint(workload, socket_address(address)),
+        "load_assignment": _endpoints(workload, [socket_address(each) for each in addresses]),
         "typed_extension_protocol_options": {
             _HTTP_OPTIONS: {
                 "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
@@ -116,8 +125,9 @@ def _keys(parameters: EnvoyParameters) -> dict[str, Any]:
     host, port = split_address(parameters.http_address)
     own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not listened on
     address = {"socket_address": {"address": own, "port_value": port}}
-    return {"name": KEYS, "type": "STATIC", "connect_timeout": "1s", "load_assignment": _endpoint(KEYS, address)}
+    return {"name": KEYS, "type": "STATIC", "connect_timeout": "1s", "load_assignment": _endpoints(KEYS, [address])}
 
 
-def _endpoint(cluster: str, address: dict[str, Any]) -> dict[str, Any]:
-    return {"cluster_name": cluster, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]}
+def _endpoints(cluster: str, addresses: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    hosts = [{"endpoint": {"address": address}} for address in addresses]
+    return {"cluster_name": cluster, "endpoints": [{"lb_endpoints": hosts}]}

@@ -17,7 +17,8 @@ class EnvoyParameters:
     Attributes:
         http_address: host:port for clients: REST, SSE, NDJSON, gRPC and gRPC-Web.
         admin_address: host:port of Envoy's own administration, which must never leave the machine.
-        services: host:port of every workload of the contract, by name; `gateway` is the companion beside Envoy.
+        services: host:port of every workload of the contract, by name, of several instances separated by commas;
+            `gateway` is the companion beside Envoy.
         descriptor_set: File that `write_descriptor_set` writes.
         access_log: File that gets one JSON line per request; `/dev/stdout` in containers.
         mesh_tls: Who encrypts between the gateway and the services.

@@ -194,6 +194,10 @@ def _direct_route(name: str, match: dict[str, Any], status: int) -> Route:
     }
 
 
+SHARED = frozenset({"collection"})
+"""Clusters whose instances share the work: who is asked may not be who has it."""
+
+
 def _forward(cluster: str, streams: bool, repeatable: bool, parameters: RouteParameters) -> dict[str, Any]:
     """Return how a request goes on; only a GET that no service has seen yet is tried again."""
     if streams:
@@ -201,7 +205,26 @@ def _forward(cluster: str, streams: bool, repeatable: bool, parameters: RoutePar
     else:
         limits = {"timeout": seconds(parameters.unary_timeout_s)}
     forward: dict[str, Any] = {"cluster": cluster, **limits}
-    if repeatable:
+    if cluster in SHARED:
+        # One of several collectors has what is asked for; the others say NOT_OWNER or IMPORT_ELSEWHERE before they have
+        # done anything, and before a stream has begun.
+        forward["retry_policy"] = {
+            "retry_on": "connect-failure,refused-stream,retriable-headers",
+            "retriable_headers": [_exact("grpc-status", "14")],
+            "num_retries": 3,
+            "retry_host_predicate": [
+                {
+                    "name": "envoy.retry_host_predicates.previous_hosts",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/"
+                        "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                    },
+                }
+            ],
+            "host_selection_retry_max_attempts": 5,
+            "retry_back_off": {"base_interval": "0.02s", "max_interval": "0.2s"},
+        }
+    elif repeatable:
         forward["retry_policy"] = {
             "retry_on": "connect-failure,refused-stream",
             "num_retries": 2,

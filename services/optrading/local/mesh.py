@@ -113,7 +113,8 @@ class Mesh:
 
         async def wait(name: str) -> None:
             self._missing.add(f"{name} does not serve")
-            await wait_serving(self.addresses[name], name, self.tls_directory)
+            for address in self.addresses[name].split(","):
+                await wait_serving(address, name, self.tls_directory)
             self._missing.discard(f"{name} does not serve")
 
         async with asyncio.TaskGroup() as tasks:
@@ -163,9 +164,12 @@ class Mesh:
         options = self.options
         settings = read_local_settings(options.settings())
         names = (*WORKLOADS, "valkey", "admin", "broker", "ticker", "http")
-        ports = free_ports(len(names))
-        self.addresses = {name: f"{HOST}:{port}" for name, port in zip(names, ports, strict=True)}
-        http_port = options.http_port or ports[-1]
+        more = settings.collectors - 1 if options.feed != "replay" else 0
+        ports = free_ports(len(names) + more)
+        self.addresses = {name: f"{HOST}:{port}" for name, port in zip(names, ports, strict=False)}
+        others = [f"{HOST}:{port}" for port in ports[len(names) :]]
+        self.addresses["collection"] = ",".join([self.addresses["collection"], *others])
+        http_port = options.http_port or ports[len(names) - 1]
         self.addresses["http"] = f"{options.http_host}:{http_port}"
         shown = HOST if options.http_host == "0.0.0.0" else options.http_host  # noqa: S104  # compared, not listened on
         self.url = f"http://{shown}:{http_port}"
@@ -180,7 +184,7 @@ class Mesh:
                 addresses = self.addresses["broker"], self.addresses["ticker"]
                 self.kite_demo = await asyncio.to_thread(prepare_kite_demo, options, *addresses)
             for program in service_programs(options, self.addresses, self.redis_url, self.credentials, self.kite_demo):
-                if self.kite_demo is not None and program.name == "collection":
+                if self.kite_demo is not None and program.name.startswith("collection"):
                     await self.kite_demo.wait_listening()
                 await self._supervisor.start(program)
             await self._start_envoy(settings)

@@ -52,8 +52,10 @@ def check_options(options: MeshOptions) -> None:
     Raises:
         OptionError: A value is wrong, the recording cannot be replayed, the port is taken, or the home not writable.
     """
-    read_local_settings(options.settings())
+    settings = read_local_settings(options.settings())
     check_feed(options)
+    if settings.collectors > 1 and options.feed == "replay":
+        raise OptionError(f"COLLECTORS={settings.collectors}: a recording is played by one collector; set it to 1")
     check_home(options.home)
     check_owner(options.home)  # before the port: a second start in a home would find the first one's port taken
     check_port(options)

@@ -46,13 +46,15 @@ def service_programs(
         demo: The broker that the collector is a client of; it is started with the services.
     """
     shared = _shared_environment(options, addresses, redis_url)
-    programs = [_service(name, options, shared, addresses[name], credentials) for name in _SERVICES]
+    programs = [_service(name, options, shared, addresses[name].split(",")[0], credentials) for name in _SERVICES]
+    for number, address in enumerate(addresses["collection"].split(",")[1:], 2):
+        programs.append(_collector(number, options, shared, address))
     if demo is None:
         return programs
-    own = {"collection": demo.collector_environment()}
+    own = {each.name: demo.collector_environment() for each in programs if each.name.startswith("collection")}
     clients = [replace(each, environment={**each.environment, **own.get(each.name, {})}) for each in programs]
     # The collector last: it asks its broker at once.
-    clients.sort(key=lambda program: program.name == "collection")
+    clients.sort(key=lambda program: program.name.startswith("collection"))
     return [demo.program(options.settings(), STAGES["broker"]), *clients]
 
 
@@ -98,6 +100,14 @@ def _service(
     # -P: a file in the current folder must not stand in for a library.
     command = (sys.executable, "-P", "-m", f"optrading.{name}")
     return Program(name, command, environment, STAGES[name])
+
+
+def _collector(number: int, options: MeshOptions, shared: Mapping[str, str], address: str) -> Program:
+    """Return one more collector: the same workload, with a state of its own."""
+    name = f"collection-{number}"
+    environment = {**shared, "LISTEN_ADDRESS": address, "STATE_DIRECTORY": str(_state_of(name, options))}
+    command = (sys.executable, "-P", "-m", "optrading.collection")
+    return Program(name, command, environment, STAGES["collection"])
 
 
 def _state_of(name: str, options: MeshOptions) -> Path:

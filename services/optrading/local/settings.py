@@ -22,6 +22,7 @@ class LocalSettings(BaseModel):
         jwt_issuer: `iss` of access tokens: what identity writes and the gateway wants to see.
         jwt_audience: `aud` of access tokens, likewise.
         redis_url: A Redis or Valkey of the user's own; empty starts one.
+        collectors: How many collectors share the indices; a recording is played by one.
         redis_save_enabled: Whether the one we start keeps snapshots of its memory.
         redis_save_interval: Time between two of them while anything changes, seconds.
         redis_aof_enabled: Whether it keeps a log of every change, written to disk each second.
@@ -34,6 +35,7 @@ class LocalSettings(BaseModel):
     jwt_issuer: str = Field(default="optrading", min_length=1)
     jwt_audience: str = Field(default="optrading", min_length=1)
     redis_url: str = ""
+    collectors: int = Field(default=1, ge=1, le=6)
     redis_save_enabled: bool = True
     redis_save_interval: int = Field(default=900, ge=1)
     redis_aof_enabled: bool = True

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from optrading.common.chain_bytes import serialize_chain
 from optrading.common.errors import InvalidArgument
 from optrading.common.interceptors import Context
 from optrading.common.selection import check_expiry_choice, check_index, choose_expiry
@@ -111,7 +112,7 @@ def _micros(instant: Timestamp, field: str) -> int:
 
 
 def _read_chains_response(position: Position, chain: Chain) -> bytes:
-    return message_field(_CHAIN_FIELD, encode_chain(chain, position).SerializeToString())
+    return message_field(_CHAIN_FIELD, serialize_chain(chain, position))
 
 
 def _only(chain: Chain, expiry: str | None) -> Chain:
