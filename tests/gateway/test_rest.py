@@ -30,6 +30,24 @@ def test_enums_are_shown_by_name(edge: Edge) -> None:
     assert call["delta"] == ["NaN"]
 
 
+def test_gaps_are_found_by_time_and_cause_and_named(edge: Edge) -> None:
+    params = {
+        "start_time": "2026-08-18T03:45:00Z",
+        "end_time": "2026-08-18T10:00:00Z",
+        "cause": ["GAP_CAUSE_DISCONNECT", "GAP_CAUSE_LATE"],
+    }
+    for path in ("/gaps/NIFTY", "/v1/gaps/NIFTY"):
+        answer = edge.http.get(path, params=params, headers=edge.bearer("read_data"))
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["completeness"] == 0.9875
+        [gap] = answer.json()["gaps"]
+        assert (gap["index"], gap["cause"]) == ("NIFTY", "GAP_CAUSE_LATE")
+        assert (gap["start_time"], gap["end_time"]) == ("2026-08-18T03:45:00Z", "2026-08-18T10:00:00Z")
+    assert edge.http.get("/gaps/NIFTY").status_code == 401
+    refused = edge.http.get("/gaps/NIFTY", params={"cause": "LOST"}, headers=edge.bearer("read_data"))
+    assert reason_of(refused, 400, "INVALID_ARGUMENT") == "UNKNOWN_VALUE"
+
+
 def test_a_body_becomes_a_message_and_an_answer_becomes_json(edge: Edge) -> None:
     response = edge.http.post("/auth/login", json={"username": "asha", "password": "correct horse"})
     assert response.json() == {

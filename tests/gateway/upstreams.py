@@ -147,8 +147,11 @@ class Storage(storage_grpc.StorageServiceServicer):
 
     async def ListGaps(self, request, context):
         self._note("ListGaps", context)
-        gap = gap_pb2.Gap(gap_id="gap", index=request.index, cause=gap_pb2.GAP_CAUSE_DISCONNECT)
-        return storage.ListGapsResponse(gaps=[gap], completeness=math.nan)
+        gap = gap_pb2.Gap(gap_id="gap", index=request.index, cause=max([*request.cause, gap_pb2.GAP_CAUSE_DISCONNECT]))
+        for name in ("start_time", "end_time"):
+            if request.HasField(name):
+                getattr(gap, name).CopyFrom(getattr(request, name))
+        return storage.ListGapsResponse(gaps=[gap], completeness=0.9875)
 
 
 class Analytics(analytics_grpc.AnalyticsServiceServicer):

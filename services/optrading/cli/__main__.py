@@ -115,6 +115,19 @@ def watch(
     _ask(home, lambda credentials, console: follow(credentials, selection, console, greeks=greeks, count=count))
 
 
+@app.command()
+def gaps(
+    index: Index,
+    since: Annotated[str, typer.Option(help="Day or time, such as 2026-08-18T09:15; India's unless it says.")] = "",
+    until: Annotated[str, typer.Option(help="The same, exclusive.")] = "",
+    home: Home = Path("var"),
+) -> None:
+    """Show what is missing of an index, why, and whether it was filled."""
+    from optrading.cli.gaps import show_gaps  # noqa: PLC0415
+
+    _ask(home, lambda credentials, console: show_gaps(credentials, console, index, since, until))
+
+
 @app.command("import")
 def import_(
     files: Annotated[list[Path], typer.Argument(help="Bhavcopies, recordings, NSE's JSON; also .gz, .zip.")],
@@ -124,7 +137,7 @@ def import_(
     lot_size: Annotated[int | None, typer.Option(min=1, help="Units in one contract of a recording.")] = None,
     home: Home = Path("var"),
 ) -> None:
-    """Import files into history, each chain once.
+    """Import files into history.
 
     What is there already is not added again, and an import that was broken off is gone on with.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
@@ -9,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optrading.analytics.v1 import analytics_service_pb2 as analytics_pb
-from optrading.cli.formatting import day_and_clock, number, percent, signed, strike, words
+from optrading.cli.formatting import day_and_clock, number, part, percent, signed, strike, words
 from optrading.market.codec import from_timestamp
 from optrading.market.v1 import chain_pb2
 
@@ -63,6 +64,18 @@ def greeks_table(
     return Group(_title(analytics, expiry), table, Text(caption, style="dim italic"))
 
 
+def shortfall(completeness: chain_pb2.Completeness) -> str:
+    """Return what a chain lacks, such as `98.40 % complete, 1 gap open`; empty when it lacks nothing."""
+    said = []
+    if completeness.ratio < 1:
+        said.append(f"{part(completeness.ratio)} complete")
+    elif math.isnan(completeness.ratio):
+        said.append("no leg known")
+    if completeness.open_gap_count:
+        said.append(f"{completeness.open_gap_count} gap{'s' if completeness.open_gap_count > 1 else ''} open")
+    return ", ".join(said)
+
+
 def rows_near_the_money(atm_offset: Sequence[int], strikes: int) -> list[int]:
     """Return the rows whose offset is at most `strikes`; 0 gives the strike at the money alone."""
     return [row for row, offset in enumerate(atm_offset) if abs(offset) <= strikes]
@@ -86,9 +99,12 @@ def _title(
     buckets = f" ({', '.join(expiry.buckets)})" if expiry.buckets else ""
     lot = f"   lot {expiry.lot_size}" if expiry.lot_size else ""
     when = day_and_clock(from_timestamp(snapshot.event_time))
-    return Text(
+    title = Text(
         f"{snapshot.index} {number(snapshot.spot_inr)}   {when}   expiry {expiry.expiry}{buckets}{lot}", style="bold"
     )
+    if snapshot.HasField("completeness") and (missing := shortfall(snapshot.completeness)):
+        title.append(f"   {missing}", style="yellow")
+    return title
 
 
 def _strike_cell(expiry: chain_pb2.ExpiryChain | analytics_pb.ExpiryAnalytics, row: int) -> Text:

@@ -29,6 +29,11 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.2f} %" if math.isfinite(fraction) else MISSING
 
 
+def part(ratio: float) -> str:
+    """Return a part such as 0.9987 as 99.87 %, rounded down: only what is whole is 100 %."""
+    return percent(math.floor(ratio * 10_000) / 10_000 if math.isfinite(ratio) else ratio)
+
+
 def strike(value: float) -> str:
     """Return a strike without decimals when it has none."""
     return number(value, 0 if math.isfinite(value) and value == int(value) else 2)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optrading.analytics.v1.analytics_service_pb2 import ForwardSource
+from optrading.cli.chain_table import shortfall
 from optrading.cli.formatting import MISSING, clock, day, duration, number, percent, strike, words
 from optrading.cli.status import IndexStatus
 
@@ -50,11 +51,23 @@ def status_table(statuses: Sequence[IndexStatus], width: int) -> Table:
 def status_view(statuses: Sequence[IndexStatus], notes: Sequence[str], problem: str, width: int) -> RenderableType:
     """Return the table with the last things that happened, and what is wrong, below it."""
     parts: list[RenderableType] = [status_table(statuses, width)]
+    parts += [Text(note, style="yellow") for note in shortfalls(statuses)]
     parts += [Text(note, style="dim") for note in notes]
     if problem:
         parts.append(Text(problem, style="yellow"))
     parts.append(Text("Ctrl-C stops everything", style="dim"))
     return Group(*parts)
+
+
+def shortfalls(statuses: Sequence[IndexStatus]) -> list[str]:
+    """Return a line for each index of whose newest chain something is missing."""
+    found = []
+    for each in statuses:
+        if each.summary is not None and each.summary.HasField("completeness"):
+            missing = shortfall(each.summary.completeness)
+            if missing:
+                found.append(f"{each.listing.index}: {missing}; see `optrading gaps {each.listing.index}`")
+    return found
 
 
 def _row(status: IndexStatus) -> list[Text]:

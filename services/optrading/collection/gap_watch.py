@@ -18,7 +18,7 @@ class _Seen:
     Attributes:
         event_time: Event time of its last chain that held something; the watch's beginning before the first.
         heard: When that came.
-        fresh: Whether a chain came in this process.
+        fresh: Whether a chain came in this term, or there never was one before it.
         late: The late gap that is open.
         empty: The gap of empty chains that is open.
     """
@@ -46,7 +46,8 @@ class GapWatch:
 
     def begin(self, index: str, last_event_time: datetime | None, now: datetime) -> None:
         """Watch `index` from `now` on; the journal's last chain of it tells where the process before stopped."""
-        self._seen[index] = _Seen(last_event_time or now, now)
+        # Without a chain from before nobody knows of anything that is missing; what does not come now is late.
+        self._seen[index] = _Seen(last_event_time or now, now, fresh=last_event_time is None)
 
     def end(self, index: str) -> None:
         """Watch `index` no longer: somebody else does."""

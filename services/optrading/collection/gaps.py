@@ -92,8 +92,15 @@ class GapLedger:
 
     def close_inherited(self, index: str, until: datetime, now: datetime) -> list[Notice]:
         """End the gaps of `index` that a process before this one left open: a chain has come, so all is well again."""
+        return self._close(self._inherited, index, until, now)
+
+    def close_all(self, index: str, now: datetime) -> list[Notice]:
+        """End every gap of `index` that is open: from now on it is another collector that says what is missing."""
+        return self._close(self._open, index, now, now)
+
+    def _close(self, gap_ids: Iterable[str], index: str, until: datetime, now: datetime) -> list[Notice]:
         notices = []
-        for gap_id in [gap_id for gap_id in self._inherited if self._open[gap_id].index == index]:
+        for gap_id in [gap_id for gap_id in gap_ids if self._open[gap_id].index == index]:
             gap = gap_pb2.Gap()
             gap.CopyFrom(self._open[gap_id])
             gap.end_time.CopyFrom(to_timestamp(max(until, from_timestamp(gap.start_time))))

@@ -43,7 +43,7 @@ class Owner(Protocol):
         """Return the greatest epoch the index ever had here."""
         ...
 
-    async def own(self, indices: Collection[str], token: int = 0) -> None:
+    async def own(self, indices: Collection[str], token: int = 0, previous: int = 0) -> None:
         """Begin a term of each."""
         ...
 
@@ -150,4 +150,4 @@ class Ownership:
             await self._leases.release(index)
             lease = await self._leases.acquire(index, least)
         if lease.held and lease.token > last:
-            await self._owner.own([index], lease.token)
+            await self._owner.own([index], lease.token, lease.previous)

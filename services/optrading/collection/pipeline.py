@@ -12,13 +12,12 @@ from optrading.collection.feeds.base import Feed, FeedItem
 from optrading.collection.gap_watch import GapWatch
 from optrading.collection.gaps import GapLedger, session_refused
 from optrading.collection.records import RecordMaker
-from optrading.collection.resume import ResumePoints
+from optrading.collection.resume import ResumePoints, newest_records
 from optrading.collection.snapshot import Snapshot
 from optrading.collection.terms import Terms, next_epoch
 from optrading.common.board import Board
 from optrading.common.clock import Clock
 from optrading.common.database import transaction
-from optrading.common.errors import DataLoss
 from optrading.common.journal import Journal, Record
 from optrading.common.outbox import Notice, Outbox
 from optrading.common.worker import Worker
@@ -121,35 +120,26 @@ class CollectionPipeline:
 
     async def load(self) -> None:
         """Show what the journal holds. Nothing is owned yet."""
-        records, self._last_epochs = await self._writer.run(self._load)
+        records = await self._writer.run(newest_records, self._journal)
+        # Of an index that has nothing left, cursors tell; too great an epoch does no harm.
+        least = await self._writer.run(self._journal.last_epoch)
+        self._last_epochs = dict.fromkeys({*records, *self._feed.indices}, least)
         for index in sorted({*self._feed.indices, *records}):
             self._board.add_index(index)
             last = records.get(index)
             if last is not None:
                 self._board.publish(index, Snapshot(last))
 
-    def _load(self) -> tuple[Mapping[str, Record | None], dict[str, int]]:
-        indices = self._journal.indices()
-        # Of an index that has nothing left, cursors tell; too great an epoch does no harm.
-        least = self._journal.last_epoch()
-        return {index: self._last(index) for index in indices}, dict.fromkeys({*indices, *self._feed.indices}, least)
-
-    def _last(self, index: str) -> Record | None:
-        try:
-            return self._journal.last(index)
-        except DataLoss as error:
-            # What is to come can still be collected; whoever reads the damaged record is told.
-            log.error("journal_damaged", index=index, error=error.message)
-            return None
-
-    async def own(self, indices: Collection[str], token: int = 0) -> None:
+    async def own(self, indices: Collection[str], token: int = 0, previous: int = 0) -> None:
         """Begin a term of each of `indices` that is not owned.
 
         Args:
             indices: Of those that the feed brings.
             token: The epoch, such as a lease's; the clock gives one unless it is newer than what the journal knows.
+            previous: Epoch of the term before, whoever's it was. What is missing since then is known when it was ours.
         """
-        await self._writer.run(self._begin, [each for each in indices if not self._terms.epoch_of(each)], token)
+        fresh = [each for each in indices if not self._terms.epoch_of(each)]
+        await self._writer.run(self._begin, fresh, token, previous)
         self._feed.select(self._terms.owned)
         self._owning.set()
 
@@ -157,14 +147,18 @@ class CollectionPipeline:
         """End the term of `index` at once. What is in the journal stays, for storage to fetch."""
         await self._writer.run(self._end, index)
         self._feed.select(self._terms.owned)
+        self._on_committed()
 
-    def _begin(self, indices: Sequence[str], token: int) -> None:
+    def _begin(self, indices: Sequence[str], token: int, previous: int) -> None:
         now = self._clock.now()
         for index in indices:
             last = self.last_epoch_of(index)
             epoch = token if token > last else next_epoch(last, now)
             newest = self._board.newest(index)
-            seen = from_micros(newest.record.event_time_us) if newest is not None else None
+            seen = None
+            # After another collector's term our last chain says nothing of what was collected since.
+            if newest is not None and (not token or previous == newest.position.epoch):
+                seen = from_micros(newest.record.event_time_us)
             self._terms.begin(index, epoch)
             self._last_epochs[index] = epoch
             self._watch.begin(index, seen, now)
@@ -175,6 +169,8 @@ class CollectionPipeline:
             log.warning("epoch_ended", index=index, epoch=self._terms.epoch_of(index))
         self._terms.end(index)
         self._watch.end(index)
+        with transaction(self._outbox.connection):
+            self._outbox.add(self._gaps.close_all(index, self._clock.now()))
 
     async def run(self) -> None:
         """Collect until the feed ends; then return. Cancellation loses only what was not yet in the journal.

@@ -1,13 +1,18 @@
-"""Where a feed goes on after a restart: the event time of the last durable chain of each index, per feed and run."""
+"""Where collecting goes on after a restart: the last durable chain of each index, and where each feed and run was."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+import structlog
+
 from optrading.common.bookmarks import Bookmarks
-from optrading.common.journal import Record
+from optrading.common.errors import DataLoss
+from optrading.common.journal import Journal, Record
 from optrading.market.codec import from_micros
+
+log = structlog.get_logger()
 
 
 class ResumePoints:
@@ -26,3 +31,17 @@ class ResumePoints:
     def note(self, record: Record) -> None:
         """Note that `record` is durable; belongs inside its transaction."""
         self._bookmarks.set_note(self._prefix + record.index, str(record.event_time_us))
+
+
+def newest_records(journal: Journal) -> Mapping[str, Record | None]:
+    """Return the newest record of each index that `journal` knows; None where it has none, or one that is damaged."""
+    return {index: _newest(journal, index) for index in journal.indices()}
+
+
+def _newest(journal: Journal, index: str) -> Record | None:
+    try:
+        return journal.last(index)
+    except DataLoss as error:
+        # What is to come can still be collected; whoever reads the damaged record is told.
+        log.error("journal_damaged", index=index, error=error.message)
+        return None

@@ -108,7 +108,9 @@ async def run_collection(settings: CollectionSettings, feed: Feed, clock: Clock)
             committed,
         )
         side = SideLanes(lanes, outbox, writer, clock, committed)
-        backfiller = Backfiller(feed, gaps, side, outbox, writer, clock, enabled=settings.backfill_enabled)
+        backfiller = Backfiller(
+            feed, gaps, side, outbox, writer, clock, calendar, committed, enabled=settings.backfill_enabled
+        )
         trimmer = JournalTrimmer(
             journal,
             lanes,

@@ -23,14 +23,14 @@ local held = redis.call('HMGET', KEYS[1], 'owner', 'token')
 if held[1] then
   if held[1] == ARGV[1] then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
-    return {1, held[2], held[1]}
+    return {1, held[2], held[1], held[2]}
   end
-  return {0, held[2], held[1]}
+  return {0, held[2], held[1], held[2]}
 end
 local last = tonumber(redis.call('GET', KEYS[2]) or '0')
 local current = tonumber(ARGV[4])
 if current > 0 and last > current then
-  return {0, string.format('%.0f', last), ''}
+  return {0, string.format('%.0f', last), '', string.format('%.0f', last)}
 end
 local token = current
 if current == 0 then
@@ -40,7 +40,7 @@ local text = string.format('%.0f', token)
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'token', text)
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('SET', KEYS[2], text)
-return {1, text, ARGV[1]}
+return {1, text, ARGV[1], string.format('%.0f', last)}
 """
 
 _RELEASE = """
@@ -59,11 +59,13 @@ class Lease:
         held: Whether it is ours now.
         token: Of whoever has it, or had it last.
         owner: Whoever has it; empty when nobody does, and it is not ours to take with an old token.
+        previous: The greatest token there was before this call; 0 when there was none.
     """
 
     held: bool
     token: int
     owner: str
+    previous: int
 
 
 class Leases:
@@ -88,10 +90,10 @@ class Leases:
             RedisError, OSError: Redis is away; nothing is known.
         """
         keys = (_PREFIX + name, _TOKEN_PREFIX + name)
-        held, token, owner = await bounded(
+        held, token, owner, previous = await bounded(
             self._redis.eval(_ACQUIRE, len(keys), *keys, self._owner, self._ttl_ms, least_token, current_token)
         )
-        return Lease(bool(held), int(token), str(owner))
+        return Lease(bool(held), int(token), str(owner), int(previous))
 
     async def release(self, name: str) -> None:
         """Give the lease of `name` back, if it is ours: the next owner need not wait.

@@ -16,6 +16,7 @@ from optrading.common.channels import MAX_MESSAGE_BYTES
 from optrading.gateway.bindings import Binding, bindings_of
 from optrading.gateway.parameters import seconds
 from optrading.gateway.policies import PUBLIC, policy_for, public_policy, require_policies, scope_policy
+from optrading.gateway.retries import retry_policy
 from optrading.gateway.replies import ROUTE_METADATA
 
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
@@ -194,42 +195,16 @@ def _direct_route(name: str, match: dict[str, Any], status: int) -> Route:
     }
 
 
-SHARED = frozenset({"collection"})
-"""Clusters whose instances share the work: who is asked may not be who has it."""
-
-
 def _forward(cluster: str, streams: bool, repeatable: bool, parameters: RouteParameters) -> dict[str, Any]:
-    """Return how a request goes on; only a GET that no service has seen yet is tried again."""
+    """Return how a request goes on."""
     if streams:
         limits = {"timeout": "0s", "idle_timeout": seconds(parameters.stream_idle_timeout_s)}
     else:
         limits = {"timeout": seconds(parameters.unary_timeout_s)}
     forward: dict[str, Any] = {"cluster": cluster, **limits}
-    if cluster in SHARED:
-        # One of several collectors has what is asked for; the others say NOT_OWNER or IMPORT_ELSEWHERE before they have
-        # done anything, and before a stream has begun.
-        forward["retry_policy"] = {
-            "retry_on": "connect-failure,refused-stream,retriable-headers",
-            "retriable_headers": [_exact("grpc-status", "14")],
-            "num_retries": 3,
-            "retry_host_predicate": [
-                {
-                    "name": "envoy.retry_host_predicates.previous_hosts",
-                    "typed_config": {
-                        "@type": "type.googleapis.com/"
-                        "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-                    },
-                }
-            ],
-            "host_selection_retry_max_attempts": 5,
-            "retry_back_off": {"base_interval": "0.02s", "max_interval": "0.2s"},
-        }
-    elif repeatable:
-        forward["retry_policy"] = {
-            "retry_on": "connect-failure,refused-stream",
-            "num_retries": 2,
-            "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
-        }
+    policy = retry_policy(cluster, repeatable)
+    if policy is not None:
+        forward["retry_policy"] = policy
     return forward
 
 

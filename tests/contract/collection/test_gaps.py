@@ -77,7 +77,7 @@ async def test_an_ended_gap_is_filled_from_the_feeds_history_once(collecting: Co
     async with collecting(feed) as served:
         feed.give(small_chain("NIFTY", 0), interruption(0, None), interruption(0, 4), small_chain("NIFTY", 4))
         found = await changes(served, 3)
-        assert found[-1].gap.repair == gap_pb2.GAP_REPAIR_PARTIAL
+        assert found[-1].gap.repair == gap_pb2.GAP_REPAIR_BACKFILLED
         assert found[-1].gap.backfilled_chain_count == 3
         [lane] = (await served.stub.ListLanes(pb.ListLanesRequest())).lanes
         assert (lane.kind, lane.last_sequence) == (pb.LANE_KIND_BACKFILL, 3)

@@ -51,6 +51,7 @@ async def test_a_lease_that_ends_goes_to_the_next_with_a_greater_token(redis) ->
     await eventually(lambda: _held(theirs.acquire("NIFTY", 1)))
     second = await theirs.acquire("NIFTY", 1)
     assert second.token == first.token + 1
+    assert (first.previous, second.previous) == (0, second.token)
     late = await ours.acquire("NIFTY", 1, first.token)
     assert (late.held, late.owner) == (False, "b")
 

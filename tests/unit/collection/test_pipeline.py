@@ -17,6 +17,7 @@ from optrading.common.journal import Journal
 from optrading.market.calendar import AlwaysOpen
 from optrading.market.chain import ORIGIN, Chain, Position
 from optrading.market.codec import from_timestamp
+from optrading.market.gaps import GapCause, Interruption
 from optrading.testing.clock import ManualClock
 from optrading.testing.scripted_feed import ScriptedFeed
 from tests.chains import OPENING, small_chain
@@ -256,3 +257,30 @@ async def test_a_recording_s_present_is_its_own(tmp_path: Path, clock: ManualClo
         assert replay.pipeline.clock_time(then) == then
     async with collector(tmp_path, ScriptedFeed("NIFTY"), clock, calendar=AlwaysOpen()) as live:
         assert live.pipeline.clock_time(then) == clock.now()
+
+
+async def test_the_gaps_of_an_index_end_with_its_term(tmp_path: Path, clock: ManualClock) -> None:
+    feed = ScriptedFeed("NIFTY", "SENSEX")
+    async with collector(tmp_path, feed, clock) as rig, collecting(rig):
+        lost = Interruption("NIFTY", GapCause.DISCONNECT, OPENING, None, "lost")
+        feed.give(lost, replace(lost, index="SENSEX"), small_chain("NIFTY", 1))
+        await rig.until_shown("NIFTY", 1)
+        await rig.pipeline.disown("NIFTY")
+        assert [rig.gaps.open_count(index) for index in ("NIFTY", "SENSEX")] == [0, 1]
+        assert event_ids(rig)[-1].startswith("gap_closed/NIFTY/disconnect/")
+
+
+@pytest.mark.parametrize(("somebody_else", "causes"), [(False, [GapCause.COLLECTOR_DOWN]), (True, [])])
+async def test_what_was_missed_is_known_only_when_the_term_before_was_ours(
+    tmp_path: Path, clock: ManualClock, somebody_else: bool, causes: list[GapCause]
+) -> None:
+    feed = ScriptedFeed("NIFTY")
+    async with collector(tmp_path, feed, clock, calendar=AlwaysOpen()) as rig, collecting(rig):
+        feed.give(small_chain("NIFTY", 0))
+        ours = (await rig.until_shown("NIFTY", 1)).position.epoch
+        await rig.pipeline.disown("NIFTY")
+        theirs = ours + 5
+        await rig.pipeline.own(["NIFTY"], theirs + 1, theirs if somebody_else else ours)
+        feed.give(small_chain("NIFTY", 30))
+        await rig.until_shown("NIFTY", 1)
+        assert [change.gap.cause for change in rig.gaps.changes_after(0, 9)] == causes

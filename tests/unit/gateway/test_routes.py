@@ -11,9 +11,9 @@ from optrading.access.v1.access_pb2 import PERMISSION_MESH_ONLY
 from optrading.common.access import read_contract
 from optrading.gateway.bindings import bindings_of
 from optrading.gateway.policies import PUBLIC, policy_name
+from optrading.gateway.retries import SHARED
 from optrading.gateway.routes import (
     REFLECTION_PATHS,
-    SHARED,
     TRANSCODER,
     RouteParameters,
     rest_faces,
