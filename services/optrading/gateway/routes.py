@@ -16,8 +16,8 @@ from optrading.common.channels import MAX_MESSAGE_BYTES
 from optrading.gateway.bindings import Binding, bindings_of
 from optrading.gateway.parameters import seconds
 from optrading.gateway.policies import PUBLIC, policy_for, public_policy, require_policies, scope_policy
-from optrading.gateway.retries import retry_policy
 from optrading.gateway.replies import ROUTE_METADATA
+from optrading.gateway.retries import retry_policy
 
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 TRANSCODER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"
