@@ -12,10 +12,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from optrading.cli.client import GatewayClient
+from optrading.cli.client import CallError, GatewayClient
 from optrading.cli.errors import CommandError
 from optrading.collection.feeds.base import FeedError
 from optrading.collection.v1 import collection_service_pb2 as pb
+from optrading.common.backoff import Backoff
+from optrading.common.clock import SystemClock
 from optrading.imports.reading import ImportFile, read_import
 from optrading.imports.rows import Reject
 from optrading.local.credentials import Credentials
@@ -26,6 +28,9 @@ from optrading.market.v1 import chain_pb2
 _BATCH_BYTES = 400_000
 """The gateway takes a megabyte in one request."""
 _CALL_S = 60.0
+_TRIES = 12
+_FIRST_RETRY_S = 0.02
+_LONGEST_RETRY_S = 1.0
 
 
 async def import_files(
@@ -58,16 +63,32 @@ async def import_files(
 async def _send(client: GatewayClient, console: Console, file: ImportFile) -> int:
     """Send what is not there yet; return how many chains that were."""
     begin = pb.BeginImportRequest(file_name=file.name[:255], sha256=file.sha256, chain_count=len(file.chains))
-    begun = await client.call(client.collection.BeginImport, begin)
+    begun = await _ask_its_collector(client, client.collection.BeginImport, begin)
     position, added = begun.position, 0
     with _progress(console, file.name, len(file.chains), position) as advance:
         for batch in _batches(file, position):
             request = pb.ImportChainsRequest(import_id=begun.import_id, position=position, chains=batch)
-            answer = await client.call(client.collection.ImportChains, request, _CALL_S)
+            answer = await _ask_its_collector(client, client.collection.ImportChains, request)
             position = max(position + len(batch), answer.position)
             added += answer.added_chain_count
             advance(position)
     return added
+
+
+async def _ask_its_collector(client: GatewayClient, method: Any, request: Any) -> Any:
+    """Return what the collector that has the import answers.
+
+    The gateway tries the others by itself, but not with a request too long to be kept for that: then it is asked again.
+    """
+    backoff = Backoff(SystemClock(), _FIRST_RETRY_S, _LONGEST_RETRY_S)
+    for _ in range(_TRIES):
+        try:
+            return await client.call(method, request, _CALL_S)
+        except CallError as error:
+            if error.reason != "IMPORT_ELSEWHERE":
+                raise
+            await backoff.wait()
+    return await client.call(method, request, _CALL_S)
 
 
 def _batches(file: ImportFile, position: int) -> Iterator[list[chain_pb2.ChainSnapshot]]:

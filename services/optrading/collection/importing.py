@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -26,6 +27,7 @@ SOURCE = "import"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OWNER = "optrading:import-owner:"
+_ID_OWNER = "optrading:import-id:"
 _LONGEST_NAME = 255
 
 
@@ -63,6 +65,9 @@ class Importer:
             raise _invalid("chain_count", "an import has at least one chain")
         await self._claim(sha256)
         epoch = await self._lanes.open(LaneKind.IMPORT, sha256)
+        if self._redis is not None:
+            with suppress(*UNREACHABLE):  # then others cannot pass its chains on to us; whoever sends them tries again
+                await bounded(self._redis.set(f"{_ID_OWNER}{epoch}", self._instance))
         self._files[epoch] = (file_name, sha256)
         return str(epoch), await self._lanes.total(epoch)
 
@@ -79,6 +84,7 @@ class Importer:
         """
         epoch = int(import_id) if import_id.isdecimal() and len(import_id) < 16 else 0
         if await self._lanes.kind_of(epoch) is not LaneKind.IMPORT:
+            await self._check_elsewhere(import_id)
             raise NotFound(
                 f"no import {shown(import_id)} was begun here; begin it first",
                 reason="UNKNOWN_IMPORT",
@@ -116,6 +122,19 @@ class Importer:
                 retry_after_s=5.0,
             ) from error
         if owner != self._instance:
+            raise Unavailable("another collector has this import", reason="IMPORT_ELSEWHERE", retry_after_s=1.0)
+
+    async def _check_elsewhere(self, import_id: str) -> None:
+        """Say so when another collector has an import: the gateway asks that one then.
+
+        Raises:
+            Unavailable: IMPORT_ELSEWHERE.
+        """
+        owner = None
+        if self._redis is not None:
+            with suppress(*UNREACHABLE):
+                owner = await bounded(self._redis.get(_ID_OWNER + import_id))
+        if owner is not None and owner != self._instance:
             raise Unavailable("another collector has this import", reason="IMPORT_ELSEWHERE", retry_after_s=1.0)
 
     async def _note(self, epoch: int, position: int) -> None:

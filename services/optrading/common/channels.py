@@ -35,10 +35,19 @@ def open_channel(settings: ServiceSettings, caller: str, service: str, address: 
     Raises:
         CertificateError: The caller's certificate cannot be read.
     """
-    address = address or settings.address_of(service)
+    address = _target(address or settings.address_of(service))
     interceptors = aio_client_interceptors()
     if settings.mesh_tls is MeshTls.SIDECAR:
         return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS, interceptors=interceptors)
     options = (*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", server_name(service)))
     credentials = channel_credentials(settings.tls(), caller)
     return grpc.aio.secure_channel(address, credentials, options=options, interceptors=interceptors)
+
+
+def _target(addresses: str) -> str:
+    """Return what gRPC connects to: the first of several instances that can be reached, where they are numbers."""
+    each = [address.strip() for address in addresses.split(",")]
+    if len(each) == 1:
+        return each[0]
+    numeric = all(address.rpartition(":")[0].replace(".", "").isdecimal() for address in each)
+    return f"ipv4:{','.join(each)}" if numeric else each[0]

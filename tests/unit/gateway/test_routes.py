@@ -13,6 +13,7 @@ from optrading.gateway.bindings import bindings_of
 from optrading.gateway.policies import PUBLIC, policy_name
 from optrading.gateway.routes import (
     REFLECTION_PATHS,
+    SHARED,
     TRANSCODER,
     RouteParameters,
     rest_faces,
@@ -110,10 +111,22 @@ def test_streams_have_no_limit_but_silence_and_single_answers_have_one() -> None
 
 def test_only_reads_by_rest_are_tried_again_and_only_when_no_service_has_seen_them() -> None:
     for route in ROUTES:
+        if route.get("route", {}).get("cluster") in SHARED:
+            continue
         retried = "retry_policy" in route.get("route", {})
         assert retried == (" GET " in route["name"]), route["name"]
         if retried:
             assert route["route"]["retry_policy"]["retry_on"] == "connect-failure,refused-stream"
+
+
+def test_who_does_not_own_what_is_asked_for_is_passed_over_for_another_collector() -> None:
+    shared = [route["route"] for route in ROUTES if route.get("route", {}).get("cluster") in SHARED]
+    assert shared
+    for forward in shared:
+        policy = forward["retry_policy"]
+        assert policy["retry_on"] == "connect-failure,refused-stream,retriable-headers"
+        assert policy["retriable_headers"] == [{"name": "grpc-status", "string_match": {"exact": "14"}}]
+        assert policy["retry_host_predicate"][0]["name"] == "envoy.retry_host_predicates.previous_hosts"
 
 
 def test_streams_come_as_events_for_who_accepts_them_and_as_lines_otherwise() -> None:
