@@ -137,7 +137,7 @@ def import_(
     lot_size: Annotated[int | None, typer.Option(min=1, help="Units in one contract of a recording.")] = None,
     home: Home = Path("var"),
 ) -> None:
-    """Import files into history.
+    """Import files into history, each chain once.
 
     What is there already is not added again, and an import that was broken off is gone on with.
     """

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from optrading.collection.gap_watch import GapWatch
 from optrading.market.calendar import AlwaysOpen, Session, TradingCalendar
+from optrading.market.chain import Chain
 from optrading.market.gaps import GapCause, Interruption
 from tests.chains import OPENING, small_chain
 
@@ -34,7 +35,7 @@ def take(watching: GapWatch, minute: int) -> list[Interruption]:
     return watching.on_chain(small_chain("NIFTY", minute), OPENING + minute * MINUTE)
 
 
-def empty(minute: int):
+def empty(minute: int) -> Chain:
     return replace(small_chain("NIFTY", minute), expiries=())
 
 
