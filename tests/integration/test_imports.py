@@ -78,7 +78,7 @@ async def until_equal(mesh: Mesh, path: Path) -> None:
                 found = await stored(client, expected)
                 if found and legs(found[0]) == legs(expected):
                     break
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.05)
 
 
 async def counts(mesh: Mesh, index: str) -> tuple[int, int]:
@@ -98,7 +98,7 @@ async def test_imports_are_taken_once_and_survive_every_kill(mesh: Mesh, tmp_pat
         async with asyncio.timeout(60):
             while (answer := await client.get(f"/option-chain/{index}?bucket=this_month")).status != 200:
                 assert answer.status == 503, answer.body
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.05)
 
     # Twice is once.
     rows = [legacy_row(strike=24_000 + 50 * n, side=side) for n in range(40) for side in ("CE", "PE")]

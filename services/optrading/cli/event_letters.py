@@ -42,7 +42,7 @@ async def tail(redis: Redis, event_types: Sequence[str], group: str, count: int)
     async def show(event: event_pb2.Event) -> None:
         nonlocal shown
         if count and shown >= count:
-            raise CommandError("enough")  # stays pending, for the next of the group
+            await asyncio.Event().wait()  # until we are cancelled: it stays pending, for the next of the group
         typer.echo(json_format.MessageToJson(event, preserving_proto_field_name=True, indent=None))
         shown += 1
         if count and shown >= count:
